@@ -1,0 +1,27 @@
+# The same commands for people, pre-commit and CI. Activate a virtual environment first.
+.PHONY: install check test bench picture clean
+
+install: ## everything that development needs
+	python -m pip install -c constraints.txt -e ".[dev]"
+
+check: ## format, lint, types, import contracts
+	ruff format --check .
+	ruff check .
+	mypy
+	lint-imports
+
+test: ## all tests
+	python -m pytest
+
+bench: ## every benchmark, one after the other; rows go to benchmarks/results
+	set -e; for script in benchmarks/*.py; do python "$$script"; done
+
+picture: ## the collage and, by the shipped weights, the README's picture of found faces
+	python assets/make_collage.py
+	featherface detect assets/collage.jpg --draw found
+	cp found/collage.jpg assets/found.jpg
+
+clean: ## caches and builds; never data or runs
+	rm -rf build dist site found .coverage .hypothesis .import_linter_cache .mypy_cache
+	rm -rf .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -not -path "./.git/*" -prune -exec rm -rf {} +

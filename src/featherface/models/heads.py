@@ -1,0 +1,57 @@
+"""Per-level 1x1 heads: two class logits, a box code and a landmark code for each anchor."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from featherface.models.mobilenet import Pyramid
+
+TASKS = {"class_logits": 2, "box_deltas": 4, "landmark_deltas": 10}
+
+
+class Raw(NamedTuple):
+    """What a network says of every anchor, in the order of `anchors.make_anchors`."""
+
+    class_logits: Tensor  # (B, A, 2), background then face
+    box_deltas: Tensor  # (B, A, 4), see boxes.encode
+    landmark_deltas: Tensor  # (B, A, 10), see boxes.encode_points
+
+
+class Heads(nn.Module):
+    """One 1x1 convolution for each level and task.
+
+    Args:
+        channels: width of the maps.
+        per_cell: anchors a cell, one number a level.
+    """
+
+    PRIOR = 0.02  # the face probability that an untrained head gives
+
+    def __init__(self, channels: int, per_cell: tuple[int, ...]) -> None:
+        super().__init__()
+        for task, width in TASKS.items():
+            convs = nn.ModuleList(nn.Conv2d(channels, count * width, 1) for count in per_cell)
+            setattr(self, task, convs)
+
+    def prior_init(self) -> None:
+        """Small weights, and a class bias that calls almost everything background."""
+        for conv in self.modules():
+            if isinstance(conv, nn.Conv2d):
+                nn.init.normal_(conv.weight, 0.0, 0.01)
+        for conv in self.get_submodule("class_logits"):
+            logit = math.log(self.PRIOR / (1 - self.PRIOR)) / 2
+            with torch.no_grad():
+                conv.bias.view(-1, 2).copy_(torch.tensor([-logit, logit]))
+
+    def forward(self, levels: Pyramid) -> Raw:
+        """Three maps of one width -> Raw."""
+        outputs = []
+        for task, width in TASKS.items():
+            maps = [conv(x) for conv, x in zip(self.get_submodule(task), levels, strict=True)]
+            flat = [m.permute(0, 2, 3, 1).reshape(len(m), -1, width) for m in maps]
+            outputs.append(torch.cat(flat, dim=1))
+        return Raw(*outputs)

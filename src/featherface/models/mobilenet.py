@@ -1,0 +1,65 @@
+"""MobileNetV1 in any widths, tapped at strides 8, 16 and 32 (Howard et al., 2017).
+
+The block layout is the one of RetinaFace's x0.25 network; a pruned network is the same layout
+with other widths, so widths are plain data.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from featherface.models.layers import conv_bn_act, depthwise_separable
+
+STRIDES = ((2, 1, 2, 1, 2, 1), (2, 1, 1, 1, 1, 1), (2, 1))
+"""Strides of the stem and the 13 blocks, stage by stage."""
+
+X025 = ((8, 16, 32, 32, 64, 64), (128,) * 6, (256, 256))
+"""V1's x0.25 network: 213,072 parameters."""
+DENSE = ((8, 16, 32, 32, 64, 32), (88, 88, 88, 88, 88, 64), (144, 128))
+"""Nano-B Enhanced before pruning: 84,120 parameters."""
+PRUNED = ((8, 16, 32, 32, 48, 27), (72, 72, 72, 72, 72, 50), (128, 87))
+"""Nano-B Enhanced after pruning: 57,815 parameters."""
+
+Widths = tuple[tuple[int, ...], ...]
+
+
+class Pyramid(NamedTuple):
+    """Feature maps at strides 8, 16 and 32."""
+
+    p3: Tensor  # (B, C3, H/8, W/8)
+    p4: Tensor  # (B, C4, H/16, W/16)
+    p5: Tensor  # (B, C5, H/32, W/32)
+
+
+class MobileNetV1(nn.Module):
+    """Stem and 13 depthwise-separable blocks; gives C3, C4, C5.
+
+    Args:
+        widths: output channels of the stem and the blocks, grouped as in `STRIDES`.
+    """
+
+    def __init__(self, widths: Widths) -> None:
+        super().__init__()
+        if [len(stage) for stage in widths] != [len(stage) for stage in STRIDES]:
+            raise ValueError(f"widths must be 6, 6 and 2 numbers, not {widths}")
+        stages = []
+        channels = 3
+        for stage_widths, strides in zip(widths, STRIDES, strict=True):
+            blocks: list[nn.Module] = []
+            for width, stride in zip(stage_widths, strides, strict=True):
+                if channels == 3:
+                    blocks.append(conv_bn_act(3, width, 3, stride=stride))
+                else:
+                    blocks.append(depthwise_separable(channels, width, stride=stride))
+                channels = width
+            stages.append(nn.Sequential(*blocks))
+        self.stage1, self.stage2, self.stage3 = stages
+        self.channels = (widths[0][-1], widths[1][-1], widths[2][-1])
+
+    def forward(self, images: Tensor) -> Pyramid:
+        """(B, 3, H, W) normalised RGB -> the three taps."""
+        c3 = self.stage1(images)
+        c4 = self.stage2(c3)
+        return Pyramid(c3, c4, self.stage3(c4))

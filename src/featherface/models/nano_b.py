@@ -1,0 +1,110 @@
+"""Nano-B: the light detector, with or without the three modules for small faces.
+
+    C3 -> ScaleDecoupling* -> CBAM -+                +-> ASSN* (else CBAM) -+
+    C4 --------------------> CBAM -+-> BiFPN + MSE* -+-> CBAM --------------+-> SSH -> shuffle -> heads
+    C5 --------------------> CBAM -+                +-> CBAM --------------+
+
+The starred modules make it Nano-B Enhanced. After FeatherFace (Kim et al., Electronics 14(3), 2025).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from featherface.anchors import NANO_B, AnchorSpec
+from featherface.models.bifpn import BiFPNLayer, Project
+from featherface.models.cbam import CBAM
+from featherface.models.heads import Heads, Raw
+from featherface.models.layers import channel_shuffle, init_weights
+from featherface.models.mobilenet import PRUNED, MobileNetV1, Pyramid, Widths
+from featherface.models.mse import GatedFusion, SemanticInjection
+from featherface.models.scale import ScaleDecoupling, ScaleSequenceAttention
+from featherface.models.ssh import ContextModule
+
+SHUFFLE_GROUPS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NanoBConfig:
+    """Everything that tells one Nano-B from another.
+
+    Attributes:
+        widths: channels of the backbone (see `mobilenet.MobileNetV1`).
+        channels: width of the neck and the context modules.
+        repeats: how often the BiFPN runs.
+        scale_decoupling: ScaleDecoupling before P3's attention.
+        semantic: MSE around the BiFPN.
+        scale_sequence: ASSN instead of CBAM on P3 after the BiFPN.
+        anchors: the anchor grid.
+    """
+
+    widths: Widths = PRUNED
+    channels: int = 32
+    repeats: int = 3
+    scale_decoupling: bool = True
+    semantic: bool = True
+    scale_sequence: bool = True
+    anchors: AnchorSpec = NANO_B
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> NanoBConfig:
+        """The inverse of `to_dict`, after a trip through JSON too."""
+        anchors = values["anchors"]
+        spec = AnchorSpec(
+            tuple(anchors["strides"]),
+            tuple(tuple(sizes) for sizes in anchors["sizes"]),
+            tuple(anchors["variances"]),
+        )
+        widths = tuple(tuple(stage) for stage in values["widths"])
+        return cls(**{**values, "widths": widths, "anchors": spec})
+
+
+class NanoB(nn.Module):
+    """Nano-B as its configuration says."""
+
+    def __init__(self, config: NanoBConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.channels
+        self.backbone = MobileNetV1(config.widths)
+        taps = self.backbone.channels
+        self.decouple = ScaleDecoupling(taps[0]) if config.scale_decoupling else nn.Identity()
+        self.attention = nn.ModuleList(CBAM(channels) for channels in taps)
+        self.project = nn.ModuleList(Project(channels, width) for channels in taps)
+        self.project_again = nn.ModuleList(Project(channels, width) for channels in taps[1:])
+        self.inject = SemanticInjection(width) if config.semantic else nn.Identity()
+        self.bifpn = nn.ModuleList(BiFPNLayer(width) for _ in range(config.repeats))
+        self.guide = nn.ModuleList(
+            GatedFusion(width) if config.semantic else nn.Identity() for _ in taps
+        )
+        self.refine_p3 = ScaleSequenceAttention(width) if config.scale_sequence else CBAM(width)
+        self.refine = nn.ModuleList(CBAM(width) for _ in taps[1:])
+        self.context = nn.ModuleList(ContextModule(width, branch=width // 4) for _ in taps)
+        self.heads = Heads(width, config.anchors.per_cell)
+        self.apply(init_weights)
+        self.heads.prior_init()
+        if isinstance(self.decouple, ScaleDecoupling):
+            self.decouple.zero_init()
+
+    def forward(self, images: Tensor) -> Raw:
+        """(B, 3, H, W) normalised RGB, H and W multiples of 32 -> Raw of A anchors."""
+        c3, c4, c5 = self.backbone(images)
+        taps = [attend(x) for attend, x in zip(self.attention, (self.decouple(c3), c4, c5), strict=True)]
+        levels = Pyramid(*(project(x) for project, x in zip(self.project, taps, strict=True)))
+        levels = self.inject(levels)
+        second = tuple(project(x) for project, x in zip(self.project_again, taps[1:], strict=True))
+        for layer in self.bifpn:
+            levels = layer(levels, second)
+            second = levels[1:]
+        levels = Pyramid(*(guide(x) for guide, x in zip(self.guide, levels, strict=True)))
+        p3 = self.refine_p3(levels if self.config.scale_sequence else levels.p3)
+        p4, p5 = (refine(x) for refine, x in zip(self.refine, levels[1:], strict=True))
+        context = (module(x) for module, x in zip(self.context, (p3, p4, p5), strict=True))
+        return self.heads(Pyramid(*(channel_shuffle(x, SHUFFLE_GROUPS) for x in context)))

@@ -1,0 +1,77 @@
+"""The two modules that only P3 has, for small faces.
+
+Scale decoupling after Ma, Chai, Jin, "Scale Decoupled Pyramid", IEEE TGRS 61, 2023, whose exact
+layers are not published; scale sequence attention after Lee, Kim, "ASSN", Heliyon 10(12), 2024,
+in a light form without its ELAN block.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from featherface.models.cbam import SpatialAttention
+from featherface.models.layers import bottleneck, conv_bn, conv_bn_act, upsample
+from featherface.models.mobilenet import Pyramid
+
+
+class ScaleDecoupling(nn.Module):
+    """Strengthens fine detail and weakens what a coarse map already shows.
+
+    low = mean over cells of 4x4, high = x - low;
+    y = x + gate * enhance(high) - (1 - gate) * suppress(low). At the start y = x.
+    """
+
+    CELL = 4  # 32 px of the picture: what is larger belongs to the deeper levels
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.enhance = nn.Conv2d(channels, channels, 3, padding=1)
+        self.suppress = nn.Conv2d(channels, channels, 1)
+        # One 1x1 convolution over both, split so that the coarse half runs on the coarse map.
+        self.gate_fine = nn.Conv2d(channels, channels, 1)
+        self.gate_coarse = nn.Conv2d(channels, channels, 1, bias=False)
+
+    def zero_init(self) -> None:
+        """Start as the identity."""
+        for conv in (self.enhance, self.suppress):
+            nn.init.zeros_(conv.weight)
+
+    def forward(self, p3: Tensor) -> Tensor:
+        """(B, C, H, W), H and W multiples of 4 -> the same shape."""
+        low = nn.functional.avg_pool2d(p3, self.CELL)
+        fine = self.enhance(p3 - upsample(low, self.CELL))
+        coarse = self.suppress(low)
+        gate = (self.gate_fine(fine) + upsample(self.gate_coarse(coarse), self.CELL)).sigmoid()
+        coarse = upsample(coarse, self.CELL)
+        return p3 - coarse + gate * (fine + coarse)
+
+
+class ScaleSequenceAttention(nn.Module):
+    """P3 attention steers all three levels, and what they agree on is added to P3."""
+
+    def __init__(self, channels: int, *, hidden: int = 16) -> None:
+        super().__init__()
+        self.channel = bottleneck(channels, channels // 8)
+        self.spatial = SpatialAttention()
+        # A 1x1 convolution of the three concatenated maps is the sum of one on each.
+        self.reduce = nn.ModuleList(
+            nn.Conv2d(channels, hidden, 1, bias=False) for _ in range(3)
+        )
+        self.norm = nn.Sequential(nn.BatchNorm2d(hidden), nn.LeakyReLU(0.1, inplace=True))
+        self.mix = nn.Sequential(
+            *conv_bn_act(hidden, hidden, 3, groups=hidden), *conv_bn(hidden, channels)
+        )
+
+    def forward(self, levels: Pyramid) -> Tensor:
+        """Three maps of one width -> the new P3."""
+        p3, p4, p5 = levels
+        gate = self.channel(p3.mean((2, 3), keepdim=True)).sigmoid()
+        gate = gate + self.channel(p3.amax((2, 3), keepdim=True)).sigmoid()
+        fine = p3 * gate
+        place = self.spatial(fine)  # (B, 1, H, W); one factor a place commutes with the 1x1
+        stacked = (
+            self.reduce[0](fine)
+            + upsample(self.reduce[1](p4), 2)
+            + upsample(self.reduce[2](p5), 4)
+        )
+        return p3 + self.mix(self.norm(stacked * place))

@@ -1,0 +1,160 @@
+"""`featherface train`: labels and a recipe in, a network out."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+from cyclopts import Parameter
+
+from featherface.anchors import AnchorSpec, make_anchors
+from featherface.data.labelled import LabelledImage
+from featherface.data.labels import read_labels
+from featherface.data.loader import CropDataset, stream
+from featherface.data.pixels import PixelStore
+from featherface.models.layers import count_parameters
+from featherface.models.zoo import build
+from featherface.recipes.config import TrainConfig, read_recipe
+from featherface.recipes.curves import plot_curves
+from featherface.recipes.progress import TrainingProgress
+from featherface.training.losses import CRITERIA
+from featherface.training.loop import fit
+from featherface.training.start import start_from
+
+
+def main(
+    recipe: Path,
+    *,
+    run: Path,
+    data: Path = Path(),
+    start: Path | None = None,
+    crops: int | None = None,
+    minutes: float | None = None,
+    seed: int | None = None,
+    pixels: Path | None = None,
+    quiet: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Train a network, or go on with a run that was stopped.
+
+    Several processes: `torchrun --nproc-per-node 2 -m featherface train ...`, one thread each.
+
+    Args:
+        recipe: a TOML file like those in configs/.
+        run: folder for the results; if it holds a `state.pt` the run goes on from there.
+        data: folder that the recipe's labelled sets lie in.
+        start: safetensors file whose weights (or backbone) a new run starts from.
+        crops: crops to see, instead of the recipe's number.
+        minutes: training time, instead of the recipe's.
+        seed: instead of the recipe's.
+        pixels: folder for the decoded pictures, by default beside the run.
+        quiet: no progress on the terminal.
+    """
+    config = read_recipe(recipe)
+    overrides = {"crops": crops, "minutes": minutes}
+    given = {name: value for name, value in overrides.items() if value is not None}
+    config = dataclasses.replace(config, fit=dataclasses.replace(config.fit, **given))
+    if seed is not None:
+        config = dataclasses.replace(config, seed=seed)
+    rank, ranks = _join_ranks()
+    try:
+        train(config, run, data, start, pixels or run.parent / "pixels", rank, ranks, quiet=quiet)
+    finally:
+        if ranks > 1:
+            torch.distributed.destroy_process_group()
+
+
+def train(
+    config: TrainConfig,
+    run: Path,
+    data: Path,
+    start: Path | None,
+    pixels: Path,
+    rank: int,
+    ranks: int,
+    *,
+    quiet: bool,
+) -> None:
+    """One rank of a run."""
+    run.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(config.seed)
+    model = build(config.network)
+    origin = "scratch"
+    if start and not (run / "state.pt").exists():
+        origin = start_from(model, start)
+    progress = TrainingProgress(config.fit, shown=rank == 0 and not quiet)
+    dataset = open_data(
+        config, data, pixels, model.config.anchors, rank=rank, progress=progress.decoding
+    )
+    facts = {
+        "name": config.network,
+        "recipe": dataclasses.asdict(config),
+        "start": origin,
+        "torch": torch.__version__,
+    }
+    if rank == 0 and not (run / "run.json").exists():
+        about = {**facts, "parameters": count_parameters(model)}
+        (run / "run.json").write_text(json.dumps(about, indent=1, default=str) + "\n")
+    anchors = torch.from_numpy(make_anchors(model.config.anchors, (config.crop.size,) * 2))
+    with progress:
+        fit(
+            model,
+            lambda seen: stream(
+                dataset,
+                batch=config.fit.batch // ranks,
+                workers=config.workers,
+                first=seen,
+                rank=rank,
+                ranks=ranks,
+            ),
+            CRITERIA[config.criterion],
+            anchors,
+            run,
+            config.fit,
+            facts=facts,
+            rank=rank,
+            ranks=ranks,
+            report=progress.report,
+        )
+    if rank == 0:
+        plot_curves(run)
+
+
+def open_data(
+    config: TrainConfig,
+    data: Path,
+    pixels: Path,
+    anchors: AnchorSpec,
+    *,
+    rank: int,
+    progress: Callable[[int, int], None],
+) -> CropDataset:
+    """Labels and decoded pictures of a recipe's sets; the first rank decodes, the others wait."""
+    images: list[LabelledImage] = []
+    weights = []
+    for part in config.data:
+        labelled = read_labels(data / part.labels)
+        faces = np.array([np.count_nonzero(~image.ignore) for image in labelled])
+        weights.append(part.weight * (1.0 + faces) ** config.crowd)
+        images += labelled
+    if rank:
+        torch.distributed.barrier()
+    store = PixelStore(pixels, [image.path for image in images], progress=progress)
+    if rank == 0 and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+    return CropDataset(
+        store, images, np.concatenate(weights), config.crop, anchors, seed=config.seed
+    )
+
+
+def _join_ranks() -> tuple[int, int]:
+    """This process's rank and the number of ranks, as torchrun sets them."""
+    ranks = int(os.environ.get("WORLD_SIZE", "1"))
+    if ranks > 1:
+        torch.distributed.init_process_group("gloo")
+    return int(os.environ.get("RANK", "0")), ranks

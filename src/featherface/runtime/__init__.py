@@ -1,0 +1,1 @@
+"""Finding faces with numpy, Pillow and ONNX Runtime; nothing here knows torch."""

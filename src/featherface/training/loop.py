@@ -1,0 +1,178 @@
+"""The training loop: forward, losses, backward, step, average; log, save, resume."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
+
+from featherface.data.loader import Batch
+from featherface.models.layers import normalise
+from featherface.training.average import Average
+from featherface.training.checkpoint import load_state, save_model, save_state
+from featherface.training.losses import Criterion
+from featherface.training.schedule import learning_rate
+
+logger = logging.getLogger(__name__)
+
+Report = Callable[[dict[str, float]], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitConfig:
+    """How a run goes.
+
+    Attributes:
+        crops: crops to see, over all ranks; the run is over when they are seen,
+        minutes: or when so much time has been spent training, whichever comes first.
+        batch: crops a step, over all ranks.
+        rate: peak learning rate.
+        warmup: share of the run spent warming up.
+        hold: share of the run after which the rate falls.
+        decay: weight decay, on convolution weights only.
+        average: decay of the weight average, per step.
+        bfloat16: run the forward pass in bfloat16.
+        save_minutes: time between checkpoints.
+    """
+
+    crops: int = 1_000_000
+    minutes: float = math.inf
+    batch: int = 32
+    rate: float = 2e-3
+    warmup: float = 0.01
+    hold: float = 0.0
+    decay: float = 0.01
+    average: float = 0.999
+    bfloat16: bool = False
+    save_minutes: float = 5.0
+
+
+def fit(
+    model: nn.Module,
+    batches: Callable[[int], Iterator[Batch]],
+    criterion: Criterion,
+    anchors: Tensor,
+    run: Path,
+    config: FitConfig,
+    *,
+    facts: dict[str, Any],
+    rank: int = 0,
+    ranks: int = 1,
+    report: Report = lambda _: None,
+) -> Average:
+    """Train a network, going on from `run/state.pt` when there is one.
+
+    Args:
+        model: the network; changed in place.
+        batches: from the number of crops already seen to this rank's batches from there on.
+        criterion: see `losses`.
+        anchors: (A, 4) cxcywh of the crop size.
+        run: folder for state.pt, model.safetensors (the average) and metrics.jsonl.
+        facts: provenance, kept in the checkpoint.
+        report: called with each line of metrics.jsonl.
+
+    Returns:
+        The weight average, which is the result.
+
+    Raises:
+        FloatingPointError: when a loss is not finite; the last checkpoint is untouched.
+    """
+    model = model.to(memory_format=torch.channels_last).train()
+    average = Average(model, decay=config.average)
+    optimiser = torch.optim.AdamW(_groups(model, config.decay), lr=config.rate)
+    seen, spent = 0, 0.0
+    if (run / "state.pt").exists():
+        state = load_state(run / "state.pt")
+        model.load_state_dict(state["model"])
+        average.model.load_state_dict(state["average"])
+        average.steps = state["average_steps"]
+        optimiser.load_state_dict(state["optimiser"])
+        seen, spent = state["seen"], state["spent"]
+    network: nn.Module = model
+    if ranks > 1:
+        network = nn.parallel.DistributedDataParallel(model, broadcast_buffers=False)
+
+    def save() -> None:
+        if rank:
+            return
+        state = {
+            "model": model.state_dict(),
+            "average": average.model.state_dict(),
+            "average_steps": average.steps,
+            "optimiser": optimiser.state_dict(),
+            "seen": seen,
+            "spent": spent,
+        }
+        save_model(run / "model.safetensors", average.model, {**facts, "crops": seen})
+        save_state(run / "state.pt", state)
+
+    started = tick = saved = time.monotonic()
+    before, logged = spent, seen
+    totals: dict[str, float] = {}
+    source = batches(seen)
+    while seen < config.crops and spent < config.minutes * 60:
+        batch = next(source)
+        done = max(seen / config.crops, spent / (config.minutes * 60))
+        rate = learning_rate(done, peak=config.rate, warmup=config.warmup, hold=config.hold)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        with torch.autocast("cpu", torch.bfloat16, enabled=config.bfloat16):
+            raw = network(normalise(batch.images))
+        losses = criterion(type(raw)(*(part.float() for part in raw)), batch, anchors)
+        loss = torch.stack(list(losses.values())).sum()
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f"{run}: loss is {loss.item()} after {seen} crops: {losses}")
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        clip_grad_norm_(model.parameters(), 10.0)
+        optimiser.step()
+        average.update(model)
+
+        seen += config.batch
+        now = time.monotonic()
+        spent = _agree(before + now - started, ranks)
+        for name, value in losses.items():
+            totals[name] = totals.get(name, 0.0) + value.item() * config.batch
+        if now - tick > 30 or seen >= config.crops:
+            line = {name: total / (seen - logged) for name, total in totals.items()}
+            line |= {"seen": seen, "minutes": spent / 60, "rate": rate}
+            line["crops_per_second"] = (seen - logged) / (now - tick)
+            totals, tick, logged = {}, now, seen
+            if rank == 0:
+                _append(run / "metrics.jsonl", line)
+                report(line)
+        if now - saved > config.save_minutes * 60:
+            saved = now
+            save()
+    save()
+    return average
+
+
+def _groups(model: nn.Module, decay: float) -> list[dict[str, Any]]:
+    """Weight decay for convolution kernels; none for norms, biases and fusion weights."""
+    kernels = [p for p in model.parameters() if p.ndim > 1]
+    rest = [p for p in model.parameters() if p.ndim <= 1]
+    return [{"params": kernels, "weight_decay": decay}, {"params": rest, "weight_decay": 0.0}]
+
+
+def _agree(spent: float, ranks: int) -> float:
+    """The first rank's clock, so that all stop at the same step."""
+    if ranks == 1:
+        return spent
+    clock = torch.tensor(spent, dtype=torch.float64)
+    torch.distributed.broadcast(clock, 0)
+    return clock.item()
+
+
+def _append(path: Path, line: dict[str, float]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({name: round(value, 6) for name, value in line.items()}) + "\n")

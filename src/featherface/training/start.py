@@ -1,0 +1,56 @@
+"""Where a run starts from: another network's weights, fitted to the new one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from featherface.models.nano_b import NanoB
+from featherface.pruning.backbone import State, slice_backbone
+from featherface.training.checkpoint import CheckpointError
+
+PREFIXES = {"backbone.": False, "body.": True, "stage": True}
+"""How the keys of a backbone begin: ours, FeatherFace V1's, the ImageNet classifier's; and whether
+its first convolution reads BGR."""
+
+
+def start_from(model: NanoB, path: Path) -> str:
+    """Copy weights into `model`: all of them when they fit, else the backbone's best channels.
+
+    Returns:
+        What was done, for the log and the provenance.
+
+    Raises:
+        CheckpointError: when the file cannot be read or has no backbone that is wide enough.
+    """
+    try:
+        state = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: not a safetensors file ({error})") from error
+    ours = model.state_dict()
+    if {name: value.shape for name, value in state.items()} == {
+        name: value.shape for name, value in ours.items()
+    }:
+        model.load_state_dict(state)
+        return f"all weights of {path.name}"
+    backbone = _backbone(state, path)
+    try:
+        cut, _ = slice_backbone(backbone, model.config.widths)
+        model.backbone.load_state_dict(cut)
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{path}: its backbone cannot be cut to fit ({error})") from error
+    return f"backbone of {path.name}, channels chosen by FPGM"
+
+
+def _backbone(state: State, path: Path) -> State:
+    """The backbone's weights under our names, reading RGB."""
+    for prefix, is_bgr in PREFIXES.items():
+        strip = 0 if prefix == "stage" else len(prefix)
+        found = {k[strip:]: v for k, v in state.items() if k.startswith(prefix)}
+        if found:
+            if is_bgr:
+                found["stage1.0.0.weight"] = found["stage1.0.0.weight"].flip(1)
+            return found
+    raise CheckpointError(f"{path}: no backbone in it (no keys {', '.join(PREFIXES)})")

@@ -1,0 +1,356 @@
+"""Reading pictures of every kind, and the way to the network's input and back."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from featherface.image import MULTIPLE, TURNS, Fit, ImageError, fit, load
+from featherface.types import Floats, Pixels
+
+ORIENTATION = 0x0112
+
+
+def ramp(height: int = 24, width: int = 40) -> Pixels:
+    """A smooth picture without any symmetry."""
+    y, x = np.mgrid[:height, :width]
+    red, green = 255 * x / max(1, width - 1), 255 * y / max(1, height - 1)
+    return np.stack([red, green, (red + green) / 3], axis=-1).astype(np.uint8)
+
+
+def encode(image: Image.Image, format: str, **options: Any) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, format, **options)
+    return stream.getvalue()
+
+
+def stored_as(image: Image.Image, orientation: int) -> tuple[Image.Image, Image.Exif]:
+    """How a camera held otherwise would have stored the same view, and its EXIF data."""
+    inverse = {6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    turn = inverse.get(orientation, TURNS.get(orientation))
+    return (image if turn is None else image.transpose(turn)), exif
+
+
+# ---- what kinds of pictures -----------------------------------------------------------------
+
+
+def test_path_bytes_image_and_array_are_the_same_picture(tmp_path: Path) -> None:
+    pixels = ramp()
+    path = tmp_path / "ramp.png"
+    Image.fromarray(pixels).save(path)
+    for picture in (path, str(path), path.read_bytes(), Image.open(path), pixels):
+        np.testing.assert_array_equal(load(picture), pixels)
+
+
+def test_grey_array_becomes_rgb() -> None:
+    grey = ramp()[..., 0]
+    np.testing.assert_array_equal(load(grey), np.stack([grey] * 3, axis=-1))
+
+
+@pytest.mark.parametrize(
+    ("mode", "tolerance"),
+    [
+        ("RGB", 0),
+        ("RGBA", 0),
+        ("RGBa", 0),
+        ("RGBX", 0),
+        ("CMYK", 0),
+        ("YCbCr", 4),
+        ("HSV", 8),
+        ("P", 40),
+        ("PA", 40),
+    ],
+)
+def test_colour_modes(mode: str, tolerance: int) -> None:
+    image = Image.fromarray(ramp())
+    image = image.convert("RGBA").convert(mode) if mode == "RGBa" else image.convert(mode)
+    difference = load(image).astype(int) - ramp()
+    assert np.abs(difference).max() <= tolerance
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"])
+def test_grey_modes(mode: str) -> None:
+    grey = ramp()[..., 0]
+    if mode == "La":
+        image = Image.fromarray(grey).convert("LA").convert("La")
+    elif mode.startswith("I;16"):
+        order = "big" if mode == "I;16B" else "little"
+        raw = (grey.astype(np.uint16) * 257).astype(">u2" if order == "big" else "<u2").tobytes()
+        image = Image.frombytes(mode, (40, 24), raw)
+    else:
+        image = Image.fromarray(grey).convert(mode)
+    np.testing.assert_array_equal(load(image), np.stack([grey] * 3, axis=-1))
+
+
+def test_black_and_white() -> None:
+    image = Image.fromarray(ramp()).convert("1")
+    assert set(np.unique(load(image))) == {0, 255}
+
+
+def test_lab() -> None:
+    image = Image.new("LAB", (4, 4), (255, 128, 128))
+    assert load(image).min() >= 250
+
+
+@pytest.mark.parametrize(("bits", "white"), [(10, 1023), (12, 4095), (14, 16383), (16, 65535)])
+def test_deep_grey_is_scaled_by_its_range(bits: int, white: int) -> None:
+    grey = ramp()[..., 0].astype(np.float64)
+    deep = np.round(grey * white / 255).astype(np.uint16)
+    for format in ("PNG", "TIFF"):
+        found = load(encode(Image.fromarray(deep), format))
+        assert np.abs(found[..., 0] - grey).max() <= 1, f"{format} of {bits} bits"
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        ([[0.0, 0.5, 1.0]], [0, 128, 255]),
+        ([[0.0, 51.0, 255.0]], [0, 51, 255]),
+        ([[0.0, np.nan, 1.0]], [0, 0, 255]),
+        ([[-1.0, 0.0, 1.0]], [0, 128, 255]),
+        ([[0.0, 500_000.0, 1_000_000.0]], [0, 128, 255]),
+        ([[0.0, 0.0, 0.0]], [0, 0, 0]),
+    ],
+)
+def test_fractions_and_floats(values: list[list[float]], wanted: list[int]) -> None:
+    image = Image.fromarray(np.asarray(values, np.float32))
+    assert load(image)[0, :, 0].tolist() == wanted
+
+
+def test_what_is_transparent_is_white() -> None:
+    clear = Image.new("RGBA", (3, 2), (200, 0, 0, 0))
+    assert load(clear).tolist() == np.full((2, 3, 3), 255).tolist()
+    half = Image.new("RGBA", (1, 1), (0, 0, 0, 128))
+    assert load(half).tolist() == [[[127, 127, 127]]]
+    palette = Image.new("P", (2, 1))
+    palette.putpalette([0, 0, 0, 9, 99, 199])
+    palette.putpixel((1, 0), 1)
+    file = encode(palette, "PNG", transparency=0)
+    assert load(file).tolist() == [[[255, 255, 255], [9, 99, 199]]]
+
+
+@pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_animation_is_its_first_frame(format: str) -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    file = encode(frames[0], format, save_all=True, append_images=frames[1:])
+    assert abs(load(file).astype(int) - [255, 0, 0]).max() <= 4
+
+
+@pytest.mark.parametrize("format", ["JPEG", "MPO", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF"])
+def test_formats(format: str) -> None:
+    grey = Image.fromarray(ramp()).convert("L").convert("RGB")
+    assert np.abs(load(encode(grey, format)).astype(int) - np.asarray(grey)).max() < 24
+
+
+# ---- EXIF -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied(orientation: int) -> None:
+    image, exif = stored_as(Image.fromarray(ramp()), orientation)
+    for format in ("PNG", "TIFF"):
+        np.testing.assert_array_equal(load(encode(image, format, exif=exif)), ramp())
+
+
+def test_broken_exif_is_ignored() -> None:
+    file = encode(Image.fromarray(ramp()), "PNG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff" + bytes(9))
+    np.testing.assert_array_equal(load(file), ramp())
+
+
+# ---- fitting --------------------------------------------------------------------------------
+
+
+@given(
+    height=st.integers(1, 200),
+    width=st.integers(1, 200),
+    long_side=st.none() | st.integers(1, 200),
+    points=st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), max_size=5),
+)
+def test_undo_is_the_inverse_of_apply(
+    height: int, width: int, long_side: int | None, points: list[tuple[float, float]]
+) -> None:
+    fitted = fit(np.full((height, width, 3), 255, np.uint8), long_side=long_side)
+    assert fitted.fit.size == (height, width)
+    assert all(side % MULTIPLE == 0 for side in fitted.pixels.shape[:2])
+    covered = fitted.pixels.any(axis=2)
+    for axis, side in enumerate((height, width)):
+        lines = np.count_nonzero(covered.any(axis=1 - axis))
+        assert lines == pytest.approx(max(1, side * fitted.fit.scale), abs=1), "white is covered"
+    assert covered[0, 0]
+    xy = np.asarray(points, np.float32).reshape(-1, 2) * [width, height]
+    there: Floats = fitted.fit.apply(xy.astype(np.float32))
+    np.testing.assert_allclose(fitted.fit.undo(there), xy, rtol=1e-6)
+
+
+def test_a_picture_of_the_right_size_is_not_touched() -> None:
+    pixels = ramp(64, 96)
+    assert fit(pixels).pixels is pixels
+    np.testing.assert_array_equal(fit(pixels, long_side=96).pixels, pixels)
+
+
+def test_padding_is_black_and_at_the_right_and_the_bottom() -> None:
+    pixels = np.full((40, 70, 3), 9, np.uint8)
+    padded = fit(pixels).pixels
+    assert padded.shape == (64, 96, 3)
+    assert (padded[:40, :70] == 9).all()
+    assert padded.sum() == 9 * pixels.size
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("long_side", [61, 100, 333, 1500])
+def test_a_spot_is_found_where_it_was(orientation: int, long_side: int, tmp_path: Path) -> None:
+    """Also when a JPEG is decoded at 1/2 to 1/8, with sides that eight does not divide."""
+    upright = np.zeros((757, 1003, 3), np.uint8)
+    upright[600:680, 60:180] = 255
+    image, exif = stored_as(Image.fromarray(upright), orientation)
+    path = tmp_path / "spot.jpg"
+    image.save(path, exif=exif, quality=95)
+    pixels, placed = fit(path, long_side=long_side)
+    weight = pixels[..., 0].astype(float)
+    centres = (np.arange(weight.shape[1]) + 0.5, np.arange(weight.shape[0]) + 0.5)
+    spot = [
+        np.average(centres[0], weights=weight.sum(0)),
+        np.average(centres[1], weights=weight.sum(1)),
+    ]
+    assert placed == Fit((757, 1003), long_side / 1003)
+    np.testing.assert_allclose(placed.undo(np.asarray(spot, np.float32)), [120, 640], atol=1)
+
+
+def test_decoding_a_jpeg_at_a_fraction_changes_little() -> None:
+    file = encode(Image.fromarray(ramp(800, 1200)), "JPEG", quality=95)
+    quick = fit(file, long_side=96).pixels.astype(int)
+    slow = fit(load(file), long_side=96).pixels.astype(int)
+    assert np.abs(quick - slow).max() <= 4
+
+
+def test_an_image_of_the_callers_stays_as_it_is() -> None:
+    image = Image.open(io.BytesIO(encode(Image.fromarray(ramp(400, 600)), "JPEG")))
+    fit(image, long_side=32)
+    assert image.size == (600, 400)
+    assert np.asarray(image).shape == (400, 600, 3)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (10, 20_000), (20_000, 10)])
+@pytest.mark.parametrize("long_side", [None, 1, 640])
+def test_extreme_shapes(size: tuple[int, int], long_side: int | None) -> None:
+    pixels, placed = fit(np.full((*size, 3), 7, np.uint8), long_side=long_side)
+    assert placed.size == size
+    assert pixels.any()
+    assert all(side % MULTIPLE == 0 for side in pixels.shape[:2])
+
+
+# ---- what cannot be read --------------------------------------------------------------------
+
+
+def png_of_size(width: int, height: int) -> bytes:
+    """A PNG file that claims a size and has next to nothing in it."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + check
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0"))
+
+
+JPEG = encode(Image.fromarray(ramp(200, 300)), "JPEG")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("empty.jpg", b"", "is empty"),
+        ("truncated.jpg", JPEG[: len(JPEG) // 2], "truncated"),
+        ("header.jpg", JPEG[:20], "broken"),
+        ("text.jpg", b"Dear reader, this is no picture.\n" * 9, "no picture of these: JPEG, PNG"),
+        ("huge.png", png_of_size(60_000, 60_000), "3600000000 pixels"),
+        ("hollow.png", png_of_size(600, 600), "cannot be read"),
+        ("program.eps", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "no picture of"),
+    ],
+)
+@pytest.mark.parametrize("long_side", [None, 64])
+def test_broken_files(
+    name: str, content: bytes, reason: str, long_side: int | None, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(ImageError, match=reason) as error:
+        fit(path, long_side=long_side)
+    assert str(error.value).startswith(f"{path}: ")
+    with pytest.raises(ImageError, match=f"^the bytes given: .*{reason}"):
+        fit(content, long_side=long_side)
+
+
+def test_missing_file_and_folder(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"nowhere\.jpg: no such file"):
+        load(tmp_path / "nowhere.jpg")
+    with pytest.raises(ImageError, match="is a folder"):
+        load(tmp_path)
+
+
+def test_more_pixels_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = encode(Image.fromarray(ramp(24, 40)), "PNG")
+    monkeypatch.setattr("featherface.image.MAX_PIXELS", 24 * 40)
+    assert load(file).shape == (24, 40, 3)
+    monkeypatch.setattr("featherface.image.MAX_PIXELS", 24 * 40 - 1)
+    with pytest.raises(ImageError, match="has 40 x 24 pixels, wanted 1 to 959"):
+        load(file)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((4, 4, 3), np.float32),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((4,), np.uint8),
+        np.zeros((0, 4, 3), np.uint8),
+        np.zeros((1, 4, 4, 3), np.uint8),
+    ],
+    ids=lambda array: f"{array.dtype}{array.shape}",
+)
+def test_arrays_of_other_kinds(array: Any) -> None:
+    for long_side in (None, 64):
+        with pytest.raises(ImageError, match="the array given is"):
+            fit(array, long_side=long_side)
+
+
+def test_an_image_without_pixels() -> None:
+    with pytest.raises(ImageError, match="PIL image given: has 0 x 5 pixels"):
+        load(Image.new("RGB", (0, 5)))
+
+
+def test_no_picture_at_all() -> None:
+    with pytest.raises(TypeError, match="not int"):
+        load(7)  # type: ignore[arg-type]
+
+
+FILES = [encode(Image.fromarray(ramp()), name) for name in ("JPEG", "PNG", "GIF", "WEBP", "TIFF")]
+
+
+@given(
+    file=st.sampled_from(FILES),
+    at=st.floats(0, 1),
+    patch=st.binary(min_size=1, max_size=8),
+    cut=st.integers(0, 40),
+)
+def test_damaged_files_give_pixels_or_an_image_error(
+    file: bytes, at: float, patch: bytes, cut: int
+) -> None:
+    start = int(at * len(file))
+    damaged = file[:start] + patch + file[start + len(patch) + cut :]
+    with suppress(ImageError):
+        pixels = load(damaged)
+        assert pixels.dtype == np.uint8
+        assert pixels.ndim == 3
