@@ -69,13 +69,18 @@ def test_grey_array_becomes_rgb() -> None:
         ("CMYK", 0),
         ("YCbCr", 4),
         ("HSV", 8),
-        ("P", 40),
-        ("PA", 40),
+        ("P", 16),
+        ("PA", 16),
     ],
 )
 def test_colour_modes(mode: str, tolerance: int) -> None:
     image = Image.fromarray(ramp())
-    image = image.convert("RGBA").convert(mode) if mode == "RGBa" else image.convert(mode)
+    if mode in ("P", "PA"):
+        image = image.quantize(256)
+    elif mode == "RGBa":
+        image = image.convert("RGBA")
+    image = image.convert(mode)
+    assert image.mode == mode
     difference = load(image).astype(int) - ramp()
     assert np.abs(difference).max() <= tolerance
 
@@ -126,7 +131,7 @@ def test_deep_grey_is_scaled_by_its_range(bits: int, white: int) -> None:
 )
 def test_fractions_and_floats(values: list[list[float]], wanted: list[int]) -> None:
     image = Image.fromarray(np.asarray(values, np.float32))
-    assert load(image)[0, :, 0].tolist() == wanted
+    assert load(image)[0, :, 0].tolist() == pytest.approx(wanted, abs=1)
 
 
 def test_what_is_transparent_is_white() -> None:
@@ -164,6 +169,7 @@ def test_exif_orientation_is_applied(orientation: int) -> None:
         np.testing.assert_array_equal(load(encode(image, format, exif=exif)), ramp())
 
 
+@pytest.mark.filterwarnings("ignore:::PIL")
 def test_broken_exif_is_ignored() -> None:
     file = encode(Image.fromarray(ramp()), "PNG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff" + bytes(9))
     np.testing.assert_array_equal(load(file), ramp())
@@ -184,9 +190,9 @@ def test_undo_is_the_inverse_of_apply(
     fitted = fit(np.full((height, width, 3), 255, np.uint8), long_side=long_side)
     assert fitted.fit.size == (height, width)
     assert all(side % MULTIPLE == 0 for side in fitted.pixels.shape[:2])
-    covered = fitted.pixels.any(axis=2)
+    covered = np.max(fitted.pixels, axis=2) > 0
     for axis, side in enumerate((height, width)):
-        lines = np.count_nonzero(covered.any(axis=1 - axis))
+        lines = np.count_nonzero(np.max(covered, axis=1 - axis))
         assert lines == pytest.approx(max(1, side * fitted.fit.scale), abs=1), "white is covered"
     assert covered[0, 0]
     xy = np.asarray(points, np.float32).reshape(-1, 2) * [width, height]
@@ -339,6 +345,7 @@ def test_no_picture_at_all() -> None:
 FILES = [encode(Image.fromarray(ramp()), name) for name in ("JPEG", "PNG", "GIF", "WEBP", "TIFF")]
 
 
+@pytest.mark.filterwarnings("ignore:::PIL")
 @given(
     file=st.sampled_from(FILES),
     at=st.floats(0, 1),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from featherface.types import Bools, Floats, Integers
+from featherface.types import Floats, Integers
 
 
 def to_xyxy(boxes: Floats) -> Floats:
@@ -26,21 +26,26 @@ def to_cxcywh(boxes: Floats) -> Floats:
 
 def area(boxes: Floats) -> Floats:
     """(..., 4) xyxy -> (...,); zero for boxes turned inside out."""
-    return np.prod(np.clip(boxes[..., 2:] - boxes[..., :2], 0, None), axis=-1)
+    sides = np.clip(boxes[..., 2:] - boxes[..., :2], 0, None)
+    product: Floats = sides[..., 0] * sides[..., 1]
+    return product
 
 
 def intersection(a: Floats, b: Floats) -> Floats:
     """Shared area of every pair: (N, 4) and (M, 4) xyxy -> (N, M)."""
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    return np.prod(np.clip(high - low, 0, None), axis=-1)
+    sides = np.clip(high - low, 0, None)
+    product: Floats = sides[..., 0] * sides[..., 1]
+    return product
 
 
 def iou(a: Floats, b: Floats) -> Floats:
     """Intersection over union of every pair: (N, 4) and (M, 4) xyxy -> (N, M), 0 to 1."""
     shared = intersection(a, b)
     union = area(a)[:, None] + area(b)[None, :] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    share: Floats = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return share
 
 
 def encode(boxes: Floats, anchors: Floats, variances: tuple[float, float]) -> Floats:
@@ -81,8 +86,3 @@ def nms(boxes: Floats, scores: Floats, overlap: float) -> Integers:
         keep.append(best)
         order = order[iou(boxes[best : best + 1], boxes[order])[0] <= overlap]
     return np.asarray(keep, np.int64)
-
-
-def inside(points: Floats, boxes: Floats) -> Bools:
-    """Whether each point (N, 2) lies within each box (M, 4): (N, M)."""
-    return ((points[:, None] >= boxes[None, :, :2]) & (points[:, None] < boxes[None, :, 2:])).all(2)

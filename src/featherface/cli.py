@@ -10,14 +10,16 @@ import json as jsonlib
 import os
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
+from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, Annotated, Any, Literal, NamedTuple
 
 from cyclopts import App, CycloptsError, Parameter
 
-from featherface import Detector, ImageError, ModelError, __version__
+from featherface import Detector, ImageError, __version__
 from featherface.files import replacing
 from featherface.image import SUFFIXES
 from featherface.runtime.draw import draw as draw_faces
@@ -57,6 +59,12 @@ for command in COMMANDS:
     app.command(command.target, name=command.name, help=command.help)
 
 
+def _no_option(_: Any, path: Path | None) -> None:
+    """Since --json takes "-", it would take the next option for a file as well."""
+    if path and str(path).startswith("--"):
+        raise ValueError('wanted a file, or "-"')
+
+
 @app.command
 def detect(
     paths: list[Path],
@@ -65,7 +73,7 @@ def detect(
     weights: str | None = None,
     score: float = 0.5,
     size: Annotated[Literal["original"] | int, Parameter(show_choices=False)] = "original",
-    json: Path | None = None,
+    json: Annotated[Path | None, Parameter(allow_leading_hyphen=True, validator=_no_option)] = None,
     draw: Path | None = None,
     threads: int = 1,
 ) -> int:
@@ -142,6 +150,9 @@ def main(tokens: Sequence[str] | None = None) -> None:
         tokens: what stands after `featherface`; None for the arguments of the process.
     """
     tokens = sys.argv[1:] if tokens is None else tokens
+    warnings.filterwarnings("ignore", module="PIL")  # what matters about a picture becomes an error
+    if isinstance(sys.stdout, TextIOWrapper):  # file names may hold what the terminal cannot show
+        sys.stdout.reconfigure(errors="backslashreplace")
     if tokens and not tokens[0].startswith("-") and tokens[0] not in NAMES:
         # Cyclopts would import every command, and torch with them, to suggest one.
         sys.exit(_fail(f"no command {tokens[0]!r}, there are: {', '.join(NAMES)}"))
@@ -154,9 +165,9 @@ def main(tokens: Sequence[str] | None = None) -> None:
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = FAILED
-    except (OSError, ModelError) as error:
+    except (OSError, ValueError) as error:  # all errors of ours about input are ValueErrors
         status = _fail(error)
-    sys.exit(status)
+    sys.exit(status or 0)
 
 
 def _missing_extra(name: str, error: ImportError) -> str:

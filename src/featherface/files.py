@@ -22,6 +22,8 @@ def replacing(path: Path) -> Iterator[Path]:
     if path.exists() and not path.is_file():
         yield path
         return
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path}: there is no such folder to write it to")
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield draft

@@ -255,7 +255,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         image = Image.fromarray(_to_bytes(np.asarray(image)))
     elif image.has_transparency_data:
         page = Image.new("RGBA", image.size, BACKGROUND)
-        image = Image.alpha_composite(page, image.convert("RGBA"))
+        straight = image.convert("LA") if image.mode == "La" else image
+        image = Image.alpha_composite(page, straight.convert("RGBA"))
     return image.convert("RGB")
 
 

@@ -31,6 +31,11 @@ from featherface.models.zoo import MODELS, build, nano_b, nano_b_enhanced, nano_
 NANO_BS = ["nano_b", "nano_b_enhanced", "nano_b_enhanced_dense"]
 
 
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(0)
+
+
 def stirred(module: nn.Module, seed: int = 0) -> nn.Module:
     """The module in eval mode with every parameter and running statistic moved at random."""
     generator = torch.Generator().manual_seed(seed)
@@ -260,11 +265,11 @@ def test_scale_sequence_attention_reads_all_three_levels() -> None:
 
 
 def test_context_branches_see_3_5_7_and_1_cells() -> None:
-    module = stirred(ContextModule(8, branch=4))
+    module = stirred(ContextModule(8, branch=8))
     x = torch.randn(1, 8, 15, 15, requires_grad=True)
     for branch, reach in enumerate((1, 2, 3, 0)):
-        # Whole channels at the centre: ReLU may silence one of them, hardly all four.
-        centre = module(x)[0, branch * 4 : branch * 4 + 4, 7, 7].sum()
+        # Whole channels at the centre: ReLU may silence one of them, hardly all eight.
+        centre = module(x)[0, branch * 8 : branch * 8 + 8, 7, 7].sum()
         (gradient,) = torch.autograd.grad(centre, x)
         rows, columns = gradient[0].abs().sum(0).nonzero(as_tuple=True)
         span = [rows.min(), rows.max(), columns.min(), columns.max()]
@@ -386,7 +391,6 @@ def test_25200_anchors_at_640() -> None:
 
 @pytest.mark.parametrize("name", NANO_BS)
 def test_batch_equals_one_by_one(name: str) -> None:
-    torch.manual_seed(0)
     model = build(name).eval()
     images = torch.randn(2, 3, 64, 96) * 50
     with torch.no_grad():
@@ -397,7 +401,6 @@ def test_batch_equals_one_by_one(name: str) -> None:
 
 @pytest.mark.parametrize("name", NANO_BS)
 def test_gradients_reach_every_parameter(name: str) -> None:
-    torch.manual_seed(0)
     silent = {key for key, _ in build(name).named_parameters()}
     for seed in range(6):  # attention with one hidden unit can be silent in a draw, not in all
         model = stirred(build(name), seed)

@@ -13,8 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from featherface import boxes
-from featherface.anchors import FEATHERFACE_V1, make_anchors
-from featherface.models.featherface_v1 import BiFPNLayerV1, FeatherFaceV1, ShuffleBlock
+from featherface.anchors import FEATHERFACE_V1, NANO_B, make_anchors
+from featherface.models.featherface_v1 import (
+    BiFPNLayerV1,
+    FeatherFaceV1,
+    FeatherFaceV1Config,
+    ShuffleBlock,
+)
 from featherface.models.heads import Raw
 from featherface.models.layers import count_parameters, normalise
 from featherface.models.mobilenet import Pyramid
@@ -50,6 +55,14 @@ def test_parameters_part_by_part(fresh: FeatherFaceV1) -> None:
         "heads": 6_240,
     }
     assert sum(found.values()) == count_parameters(fresh) == 592_371
+
+
+def test_takes_the_students_anchors() -> None:
+    model = FeatherFaceV1(FeatherFaceV1Config(anchors=NANO_B)).eval()
+    with torch.no_grad():
+        raw = model(torch.zeros(1, 3, 64, 64))
+    assert raw.box_deltas.shape[1] == len(make_anchors(NANO_B, (64, 64)))
+    assert count_parameters(model) == 592_371 + 3 * (64 + 1) * (2 + 4 + 10)
 
 
 @pytest.mark.parametrize("size", [(32, 32), (64, 96), (160, 128)])

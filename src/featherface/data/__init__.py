@@ -1,0 +1,1 @@
+"""Labelled pictures and what training cuts from them."""

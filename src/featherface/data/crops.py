@@ -31,7 +31,9 @@ class Faces(NamedTuple):
 
     def rows(self, keep: Bools) -> Faces:
         """The faces that a mask selects."""
-        return Faces(*(column[keep] for column in self))
+        return Faces(
+            self.boxes[keep], self.landmarks[keep], self.probability[keep], self.ignore[keep]
+        )
 
     def moved(self, scale: float, x: float, y: float) -> Faces:
         """Scaled by `scale`, then shifted by (x, y)."""
@@ -59,8 +61,8 @@ class CropConfig:
 
     size: int = 320
     small: tuple[float, float] = (8.0, 48.0)
-    large: tuple[float, float] = (32.0, 300.0)
-    small_share: float = 0.6
+    large: tuple[float, float] = (24.0, 320.0)
+    small_share: float = 0.5
     background: float = 0.08
     mosaic: float = 0.2
     enlarge: float = 2.0

@@ -139,7 +139,7 @@ def stream(
     numbers = _Numbers(first, batch, rank, ranks)
     loader = DataLoader(
         dataset,
-        batch_sampler=numbers,  # type: ignore[arg-type]
+        batch_sampler=numbers,
         num_workers=workers,
         collate_fn=collate,
         prefetch_factor=4 if workers else None,

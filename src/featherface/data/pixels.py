@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from featherface.files import replacing, write_atomically
 from featherface.image import load
 from featherface.types import Pixels
 
@@ -44,7 +44,7 @@ class PixelStore:
         stem = folder / key.hexdigest()[:16]
         self._file = stem.with_suffix(".bin")
         index = stem.with_suffix(".json")
-        if not index.exists():
+        if not (index.exists() and self._file.exists()):
             folder.mkdir(parents=True, exist_ok=True)
             self._write(index, paths, progress)
         entries = json.loads(index.read_text())
@@ -53,19 +53,15 @@ class PixelStore:
         self._map: np.memmap | None = None
 
     def _write(self, index: Path, paths: Sequence[Path], progress: Progress | None) -> None:
-        partial = self._file.with_suffix(f".{os.getpid()}.partial")
         entries = []
-        with partial.open("wb") as file:
+        with replacing(self._file) as draft, draft.open("wb") as file:
             for number, path in enumerate(paths):
                 picture = load(path)
                 entries.append((file.tell(), *picture.shape[:2]))
                 file.write(picture.tobytes())
                 if progress:
                     progress(number + 1, len(paths))
-        partial.replace(self._file)
-        partial = index.with_suffix(f".{os.getpid()}.partial")
-        partial.write_text(json.dumps(entries))
-        partial.replace(index)  # last, so that an index always has its file
+        write_atomically(index, json.dumps(entries).encode())  # last: an index has its file
 
     def __len__(self) -> int:
         return len(self.sizes)

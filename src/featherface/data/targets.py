@@ -46,8 +46,8 @@ class AnchorGrid:
     def pairs(self, boxes: Floats) -> Pairs:
         """Anchors near each face (N, 4) xyxy in place and in size.
 
-        A face with no such anchor (larger or smaller than all) gets the nearest of the nearest size,
-        so that no face is without a pair.
+        A face with no such anchor (larger or smaller than all) gets those of the nearest size, and
+        one beyond the grid the nearest cell, so that no face is without a pair.
         """
         found = [self._around(box, number) for number, box in enumerate(boxes)]
         anchor = np.concatenate([np.zeros(0, np.int64), *(a for a, _ in found)])
@@ -77,7 +77,6 @@ class AnchorGrid:
         anchor = np.concatenate(chosen)
         return anchor, np.full(len(anchor), number, np.int64)
 
-
     def covered(self, regions: Floats) -> Floats:
         """Largest share of each anchor that one of the regions (R, 4) xyxy covers: (A,), 0 to 1.
 
@@ -103,7 +102,8 @@ def _shared(count: int, stride: int, side: Floats, low: Floats, high: Floats) ->
     centre = ((np.arange(count, dtype=np.float32) + 0.5) * stride)[None, :, None]
     end = np.minimum(centre + side / 2, high[:, None, None])
     start = np.maximum(centre - side / 2, low[:, None, None])
-    return np.maximum(end - start, 0)
+    length: Floats = np.maximum(end - start, 0)
+    return length
 
 
 def _near(position: float, reach: float, count: int) -> Integers:
@@ -118,7 +118,8 @@ def _overlap(a: Floats, b: Floats) -> Floats:
     sides = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
     shared = np.prod(np.clip(sides, 0, None), axis=1)
     union = np.prod(a[:, 2:] - a[:, :2], 1) + np.prod(b[:, 2:] - b[:, :2], 1) - shared
-    return (shared / np.maximum(union, 1e-9)).astype(np.float32)
+    share: Floats = (shared / np.maximum(union, 1e-9)).astype(np.float32)
+    return share
 
 
 class Target(NamedTuple):
@@ -137,7 +138,7 @@ class Target(NamedTuple):
 def make_target(grid: AnchorGrid, faces: Faces) -> Target:
     """Pairs and ignored anchors of one crop."""
     counted = faces.rows(~faces.ignore)
-    known = ~np.isnan(counted.landmarks).any((1, 2))
+    known: Bools = np.asarray(np.isfinite(counted.landmarks).all(axis=(1, 2)))
     ignore = grid.covered(faces.boxes[faces.ignore]) > IGNORED
     pairs = grid.pairs(counted.boxes)
     return Target(

@@ -6,11 +6,14 @@ from torch import Tensor, nn
 
 from featherface.models.layers import bottleneck, mean_and_max
 
+REDUCTION = 16
+"""Channels per hidden unit of the channel MLP."""
+
 
 class ChannelAttention(nn.Module):
     """sigmoid(MLP(mean over places) + MLP(maximum over places)), one factor a channel."""
 
-    def __init__(self, channels: int, *, reduction: int = 16) -> None:
+    def __init__(self, channels: int, *, reduction: int = REDUCTION) -> None:
         super().__init__()
         self.mlp = bottleneck(channels, max(channels // reduction, 1))
 
@@ -36,7 +39,7 @@ class SpatialAttention(nn.Module):
 class CBAM(nn.Module):
     """x * channel factors * place factors."""
 
-    def __init__(self, channels: int, *, reduction: int = 16) -> None:
+    def __init__(self, channels: int, *, reduction: int = REDUCTION) -> None:
         super().__init__()
         self.channel = ChannelAttention(channels, reduction=reduction)
         self.spatial = SpatialAttention()

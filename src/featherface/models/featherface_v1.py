@@ -8,10 +8,12 @@ weights, peculiarities included; only the stem takes RGB, as every network here 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
-from featherface.anchors import FEATHERFACE_V1
+from featherface.anchors import FEATHERFACE_V1, AnchorSpec
 from featherface.models.bifpn import FuseNode, Project
 from featherface.models.cbam import CBAM
 from featherface.models.deformable import DeformableConv
@@ -23,13 +25,23 @@ CHANNELS = 64
 REPEATS = 3
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatherFaceV1Config:
+    """What may differ from the published network.
+
+    Attributes:
+        anchors: the anchor grid; the published weights fit V1's own.
+    """
+
+    anchors: AnchorSpec = FEATHERFACE_V1
+
+
 class FeatherFaceV1(nn.Module):
-    """592,371 parameters, two anchors a cell."""
+    """592,371 parameters with the published anchors, two a cell."""
 
-    anchors = FEATHERFACE_V1
-
-    def __init__(self) -> None:
+    def __init__(self, config: FeatherFaceV1Config) -> None:
         super().__init__()
+        self.config = config
         self.backbone = MobileNetV1(X025)
         taps = self.backbone.channels
         self.attention = nn.ModuleList(CBAM(channels) for channels in taps)
@@ -39,7 +51,7 @@ class FeatherFaceV1(nn.Module):
         self.refine = nn.ModuleList(CBAM(CHANNELS) for _ in taps)
         self.context = nn.ModuleList(DeformableSSH(CHANNELS) for _ in taps)
         self.shuffle = nn.ModuleList(ShuffleBlock(CHANNELS) for _ in taps)
-        self.heads = Heads(CHANNELS, self.anchors.per_cell)
+        self.heads = Heads(CHANNELS, config.anchors.per_cell)
         self.apply(init_weights)
         self.heads.prior_init()
         for module in self.modules():

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from featherface.models.featherface_v1 import FeatherFaceV1
+from featherface.models.featherface_v1 import FeatherFaceV1, FeatherFaceV1Config
 from featherface.models.mobilenet import DENSE
 from featherface.models.nano_b import NanoB, NanoBConfig
 
 
 def featherface_v1() -> FeatherFaceV1:
     """The published network: 592,371 parameters, 16,800 anchors at 640x640."""
-    return FeatherFaceV1()
+    return FeatherFaceV1(FeatherFaceV1Config())
 
 
 def nano_b() -> NanoB:

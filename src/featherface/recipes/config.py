@@ -6,10 +6,12 @@ import dataclasses
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from featherface.data.crops import CropConfig
+from featherface.models.zoo import MODELS
 from featherface.training.loop import FitConfig
+from featherface.training.losses import CRITERIA
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -17,6 +19,7 @@ else:
     import tomli as tomllib
 
 T = TypeVar("T")
+CELL = 32  # a crop has to be whole cells of the coarsest level
 
 
 class RecipeError(ValueError):
@@ -65,43 +68,62 @@ def read_recipe(path: Path) -> TrainConfig:
     """Read a recipe.
 
     Raises:
-        RecipeError: when the file is missing, is not TOML, or an entry is unknown or of the wrong type.
+        RecipeError: when the file is missing, is not TOML, or an entry is unknown, missing or of
+            the wrong type.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise RecipeError(f"{path}: no such recipe; the ones that come along are in configs/") from error
+        wanted = "the ones that come along are in configs/"
+        raise RecipeError(f"{path}: no such recipe; {wanted}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: not TOML ({error})") from error
-    sets = values.pop("data", [])
-    if not isinstance(sets, list) or not sets:
-        raise RecipeError(f"{path}: no [[data]] table; name at least one labelled set")
-    parts = {
-        "data": tuple(_build(DataConfig, part, f"{path}: data") for part in sets),
-        "crop": _build(CropConfig, values.pop("crop", {}), f"{path}: crop"),
-        "fit": _build(FitConfig, values.pop("fit", {}), f"{path}: fit"),
-    }
-    return _build(TrainConfig, {**values, **parts}, str(path))
+    config = _build(TrainConfig, values, str(path))
+    if not config.data:
+        raise RecipeError(f"{path}: data: no labelled set; add a [[data]] table")
+    for entry, table in (("network", MODELS), ("criterion", CRITERIA)):
+        if (name := getattr(config, entry)) not in table:
+            raise RecipeError(f"{path}: {entry}: no {name!r}; there are {', '.join(table)}")
+    if config.crop.size <= 0 or config.crop.size % CELL:
+        raise RecipeError(f"{path}: crop.size: {config.crop.size} is no multiple of {CELL}")
+    if config.fit.batch <= 0:
+        raise RecipeError(f"{path}: fit.batch: {config.fit.batch}, but a step needs a crop")
+    return config
 
 
-def _build(kind: type[T], values: dict[str, Any], where: str) -> T:
-    """A dataclass from plain values, checked against its defaults' types."""
-    fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    unknown = sorted(set(values) - set(fields))
-    if unknown:
+def _build(kind: type[T], values: object, where: str) -> T:
+    """A dataclass from plain values, checked against the types of its fields."""
+    if not isinstance(values, dict):
+        raise RecipeError(f"{where}: is {values!r}, but must be a table")
+    join = "." if where.partition(": ")[1] else ": "  # file: table.entry
+    fields = {field.name: field for field in dataclasses.fields(cast(Any, kind))}
+    if unknown := sorted(set(values) - set(fields)):
         raise RecipeError(f"{where}: unknown {', '.join(unknown)}; known: {', '.join(fields)}")
-    checked = {}
-    for name, value in values.items():
-        default = fields[name].default
-        if isinstance(default, float) and isinstance(value, int):
-            value = float(value)
-        if isinstance(default, tuple) and isinstance(value, list):
-            value = tuple(value)
-        if default is not dataclasses.MISSING and type(value) is not type(default):
-            wanted = type(default).__name__
-            raise RecipeError(f"{where}: {name} is {value!r}, but must be of type {wanted}")
-        checked[name] = value
-    try:
-        return kind(**checked)
-    except TypeError as error:
-        raise RecipeError(f"{where}: {error}") from error
+    for name, entry in fields.items():
+        optional = (entry.default, entry.default_factory) != (dataclasses.MISSING,) * 2
+        if not optional and name not in values:
+            raise RecipeError(f"{where}{join}{name} is missing")
+    hints = get_type_hints(kind)
+    checked = {k: _checked(value, hints[k], f"{where}{join}{k}") for k, value in values.items()}
+    return kind(**checked)
+
+
+def _checked(value: object, wanted: Any, where: str) -> object:
+    """One entry: a table, a list, or a plain value of exactly the wanted type."""
+    if dataclasses.is_dataclass(wanted):
+        return _build(cast("type[Any]", wanted), value, where)
+    if get_origin(wanted) is tuple:
+        kinds = get_args(wanted)
+        if not isinstance(value, list):
+            raise RecipeError(f"{where}: is {value!r}, but must be a list")
+        if kinds[-1] is Ellipsis:
+            kinds = kinds[:1] * len(value)
+        if len(value) != len(kinds):
+            raise RecipeError(f"{where}: is {value!r}, but must be {len(kinds)} values")
+        pairs = enumerate(zip(value, kinds, strict=True))
+        return tuple(_checked(part, kind, f"{where}[{n}]") for n, (part, kind) in pairs)
+    if wanted is float and type(value) is int:
+        return float(value)
+    if type(value) is not wanted:
+        raise RecipeError(f"{where}: is {value!r}, but must be of type {wanted.__name__}")
+    return value

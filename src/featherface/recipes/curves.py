@@ -12,7 +12,12 @@ LOSSES = ("class", "box", "landmark")
 
 def plot_curves(run: Path) -> None:
     """Draw `run/metrics.jsonl` into `run/curves.png`: losses, learning rate, speed."""
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    metrics = run / "metrics.jsonl"
+    lines = (
+        [json.loads(line) for line in metrics.read_text().splitlines()] if metrics.exists() else []
+    )
+    if not lines:  # the run had no time for a step
+        return
     seen = [line["seen"] / 1000 for line in lines]
     figure = Figure(figsize=(10, 3.2), layout="constrained")
     loss, rate, speed = figure.subplots(1, 3)

@@ -47,9 +47,7 @@ class TrainingProgress:
 
     def report(self, line: dict[str, float]) -> None:
         """A line of metrics.jsonl."""
-        share = max(
-            line["seen"] / self._config.crops, line["minutes"] / self._config.minutes
-        )
+        share = max(line["seen"] / self._config.crops, line["minutes"] / self._config.minutes)
         losses = "  ".join(f"{name} {line[name]:.3f}" for name in ("class", "box", "landmark"))
         text = f"{line['seen']:,.0f} crops  {line['crops_per_second']:.1f}/s  {losses}"
         if sys.stderr.isatty():

@@ -18,22 +18,24 @@ from featherface.data.labelled import LabelledImage
 from featherface.data.labels import read_labels
 from featherface.data.loader import CropDataset, stream
 from featherface.data.pixels import PixelStore
+from featherface.files import write_atomically
 from featherface.models.layers import count_parameters
+from featherface.models.nano_b import NanoB
 from featherface.models.zoo import build
-from featherface.recipes.config import TrainConfig, read_recipe
+from featherface.recipes.config import RecipeError, TrainConfig, read_recipe
 from featherface.recipes.curves import plot_curves
 from featherface.recipes.progress import TrainingProgress
-from featherface.training.losses import CRITERIA
 from featherface.training.loop import fit
+from featherface.training.losses import CRITERIA
 from featherface.training.start import start_from
 
 
 def main(
     recipe: Path,
-    *,
     run: Path,
+    *,
     data: Path = Path(),
-    start: Path | None = None,
+    weights: Path | None = None,
     crops: int | None = None,
     minutes: float | None = None,
     seed: int | None = None,
@@ -48,7 +50,7 @@ def main(
         recipe: a TOML file like those in configs/.
         run: folder for the results; if it holds a `state.pt` the run goes on from there.
         data: folder that the recipe's labelled sets lie in.
-        start: safetensors file whose weights (or backbone) a new run starts from.
+        weights: safetensors file whose weights (or backbone) a new run starts from.
         crops: crops to see, instead of the recipe's number.
         minutes: training time, instead of the recipe's.
         seed: instead of the recipe's.
@@ -56,14 +58,15 @@ def main(
         quiet: no progress on the terminal.
     """
     config = read_recipe(recipe)
-    overrides = {"crops": crops, "minutes": minutes}
-    given = {name: value for name, value in overrides.items() if value is not None}
-    config = dataclasses.replace(config, fit=dataclasses.replace(config.fit, **given))
+    if crops is not None:
+        config = dataclasses.replace(config, fit=dataclasses.replace(config.fit, crops=crops))
+    if minutes is not None:
+        config = dataclasses.replace(config, fit=dataclasses.replace(config.fit, minutes=minutes))
     if seed is not None:
         config = dataclasses.replace(config, seed=seed)
     rank, ranks = _join_ranks()
     try:
-        train(config, run, data, start, pixels or run.parent / "pixels", rank, ranks, quiet=quiet)
+        train(config, run, data, weights, pixels or run.parent / "pixels", rank, ranks, quiet=quiet)
     finally:
         if ranks > 1:
             torch.distributed.destroy_process_group()
@@ -73,20 +76,31 @@ def train(
     config: TrainConfig,
     run: Path,
     data: Path,
-    start: Path | None,
+    weights: Path | None,
     pixels: Path,
     rank: int,
     ranks: int,
     *,
     quiet: bool,
 ) -> None:
-    """One rank of a run."""
+    """One rank of a run.
+
+    Raises:
+        RecipeError: when the batch cannot be shared out evenly, or the network is only a teacher.
+    """
+    if config.fit.batch % ranks:
+        raise RecipeError(f"fit.batch: {config.fit.batch} crops cannot be shared by {ranks} ranks")
     run.mkdir(parents=True, exist_ok=True)
+    about = run / "run.json"
+    is_new = not (run / "state.pt").exists()
     torch.manual_seed(config.seed)
     model = build(config.network)
-    origin = "scratch"
-    if start and not (run / "state.pt").exists():
-        origin = start_from(model, start)
+    if not isinstance(model, NanoB):
+        raise RecipeError(f"network: {config.network!r} is a teacher, training makes Nano-B's")
+    if is_new:
+        origin = start_from(model, weights) if weights else "scratch"
+    else:
+        origin = json.loads(about.read_text())["start"] if about.exists() else "not known"
     progress = TrainingProgress(config.fit, shown=rank == 0 and not quiet)
     dataset = open_data(
         config, data, pixels, model.config.anchors, rank=rank, progress=progress.decoding
@@ -97,9 +111,9 @@ def train(
         "start": origin,
         "torch": torch.__version__,
     }
-    if rank == 0 and not (run / "run.json").exists():
-        about = {**facts, "parameters": count_parameters(model)}
-        (run / "run.json").write_text(json.dumps(about, indent=1, default=str) + "\n")
+    if rank == 0 and is_new:
+        text = json.dumps({**facts, "parameters": count_parameters(model)}, indent=1)
+        write_atomically(about, f"{text}\n".encode())
     anchors = torch.from_numpy(make_anchors(model.config.anchors, (config.crop.size,) * 2))
     with progress:
         fit(

@@ -1,7 +1,11 @@
-"""Files of a run: `model.safetensors` to use, `state.pt` to go on from, both written whole or not at all."""
+"""Files of a run: `model.safetensors` to use and `state.pt` to go on from.
+
+Both are written whole or not at all, and neither can carry code.
+"""
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,21 +45,23 @@ def load_model(path: Path) -> tuple[NanoB, dict[str, Any]]:
         raise CheckpointError(f"{path}: no such file; give a model.safetensors of a training run")
     try:
         with safe_open(path, "pt") as file:
-            about = json.loads((file.metadata() or {}).get(KEY, "null"))
+            text = (file.metadata() or {}).get(KEY)
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if not about:
-            raise CheckpointError(f"{path}: no featherface metadata; was it saved by this project?")
+    except SafetensorError as error:
+        raise CheckpointError(f"{path}: damaged, or not a safetensors file ({error})") from error
+    if text is None:
+        raise CheckpointError(f"{path}: no featherface metadata; was it saved by this project?")
+    try:
+        about: dict[str, Any] = json.loads(text)
         model = NanoB(NanoBConfig.from_dict(about["config"]))
         model.load_state_dict(state)
-    except (SafetensorError, KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{path}: not a checkpoint of this version ({error})") from error
     return model.eval(), about
 
 
 def save_state(path: Path, state: Mapping[str, Any]) -> None:
     """Write everything that a run needs to go on."""
-    import io
-
     packed = io.BytesIO()
     torch.save(dict(state), packed)
     write_atomically(path, packed.getvalue())
@@ -68,7 +74,12 @@ def load_state(path: Path) -> dict[str, Any]:
         CheckpointError: when the file cannot be read.
     """
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged file
-        raise CheckpointError(f"{path}: cannot be resumed from ({error}); delete it to start anew") from error
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(
+            f"{path}: cannot be resumed from ({reason}); delete it to start anew"
+        ) from error
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{path}: holds no state of a run; delete it to start anew")
     return state

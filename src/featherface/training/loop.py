@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -16,13 +15,13 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
 from featherface.data.loader import Batch
+from featherface.files import write_atomically
 from featherface.models.layers import normalise
+from featherface.models.nano_b import NanoB
 from featherface.training.average import Average
-from featherface.training.checkpoint import load_state, save_model, save_state
+from featherface.training.checkpoint import CheckpointError, load_state, save_model, save_state
 from featherface.training.losses import Criterion
 from featherface.training.schedule import learning_rate
-
-logger = logging.getLogger(__name__)
 
 Report = Callable[[dict[str, float]], None]
 
@@ -57,7 +56,7 @@ class FitConfig:
 
 
 def fit(
-    model: nn.Module,
+    model: NanoB,
     batches: Callable[[int], Iterator[Batch]],
     criterion: Criterion,
     anchors: Tensor,
@@ -84,19 +83,18 @@ def fit(
         The weight average, which is the result.
 
     Raises:
-        FloatingPointError: when a loss is not finite; the last checkpoint is untouched.
+        FloatingPointError: when a loss or a gradient is not finite; the last checkpoint is
+            untouched.
+        CheckpointError: when `run/state.pt` cannot be read or is of another network.
     """
-    model = model.to(memory_format=torch.channels_last).train()
+    model.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     average = Average(model, decay=config.average)
     optimiser = torch.optim.AdamW(_groups(model, config.decay), lr=config.rate)
     seen, spent = 0, 0.0
     if (run / "state.pt").exists():
-        state = load_state(run / "state.pt")
-        model.load_state_dict(state["model"])
-        average.model.load_state_dict(state["average"])
-        average.steps = state["average_steps"]
-        optimiser.load_state_dict(state["optimiser"])
-        seen, spent = state["seen"], state["spent"]
+        seen, spent = _restore(run / "state.pt", model, average, optimiser)
+    if rank == 0:
+        _forget(run / "metrics.jsonl", seen)
     network: nn.Module = model
     if ranks > 1:
         network = nn.parallel.DistributedDataParallel(model, broadcast_buffers=False)
@@ -129,11 +127,13 @@ def fit(
             raw = network(normalise(batch.images))
         losses = criterion(type(raw)(*(part.float() for part in raw)), batch, anchors)
         loss = torch.stack(list(losses.values())).sum()
-        if not torch.isfinite(loss):
-            raise FloatingPointError(f"{run}: loss is {loss.item()} after {seen} crops: {losses}")
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        clip_grad_norm_(model.parameters(), 10.0)
+        norm = clip_grad_norm_(model.parameters(), 10.0)
+        if not torch.isfinite(loss + norm):
+            raise FloatingPointError(
+                f"{run}: after {seen} crops the losses are {losses}, the gradient's norm {norm}"
+            )
         optimiser.step()
         average.update(model)
 
@@ -142,7 +142,7 @@ def fit(
         spent = _agree(before + now - started, ranks)
         for name, value in losses.items():
             totals[name] = totals.get(name, 0.0) + value.item() * config.batch
-        if now - tick > 30 or seen >= config.crops:
+        if now - tick > 30 or seen >= config.crops or spent >= config.minutes * 60:
             line = {name: total / (seen - logged) for name, total in totals.items()}
             line |= {"seen": seen, "minutes": spent / 60, "rate": rate}
             line["crops_per_second"] = (seen - logged) / (now - tick)
@@ -155,6 +155,24 @@ def fit(
             save()
     save()
     return average
+
+
+def _restore(
+    path: Path, model: NanoB, average: Average, optimiser: torch.optim.Optimizer
+) -> tuple[int, float]:
+    """Put everything back as it was saved; returns the crops seen and the seconds spent."""
+    state = load_state(path)
+    try:
+        model.load_state_dict(state["model"])
+        average.model.load_state_dict(state["average"])
+        average.steps = state["average_steps"]
+        optimiser.load_state_dict(state["optimiser"])
+        return state["seen"], state["spent"]
+    except (KeyError, ValueError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(
+            f"{path}: is of another network ({reason}); start in another folder, or delete it"
+        ) from error
 
 
 def _groups(model: nn.Module, decay: float) -> list[dict[str, Any]]:
@@ -171,6 +189,21 @@ def _agree(spent: float, ranks: int) -> float:
     clock = torch.tensor(spent, dtype=torch.float64)
     torch.distributed.broadcast(clock, 0)
     return clock.item()
+
+
+def _forget(path: Path, seen: int) -> None:
+    """Drop the lines that were written after the state that the run goes on from."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            is_before = json.loads(line)["seen"] <= seen
+        except ValueError:  # cut off when the process was killed
+            break
+        if is_before:
+            kept.append(line + "\n")
+    write_atomically(path, "".join(kept).encode())
 
 
 def _append(path: Path, line: dict[str, float]) -> None:

@@ -55,9 +55,8 @@ def multibox_loss(raw: Raw, batch: Batch, anchors: Tensor) -> Losses:
     entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
     positive = torch.zeros_like(logits, dtype=torch.bool)
     positive[image, anchor] = True
-    # Anchors that overlap a face but were not taken are neither.
-    blocked = batch.ignore | positive
-    mined = _hard_negatives(entropy.detach().masked_fill(blocked, -1), positive)
+    negative = ~(batch.ignore | positive)
+    mined = _hard_negatives(entropy.detach().masked_fill(~negative, -1), positive)
     class_loss = (entropy[image, anchor].sum() + entropy[mined].sum()) / count
 
     priors = anchors[anchor]
@@ -92,18 +91,18 @@ def aligned_loss(raw: Raw, batch: Batch, anchors: Tensor) -> Losses:
         faces = len(batch.boxes)
         quality = fitness / _highest(fitness, face, faces)[face]
         quality = quality * _highest(overlap, face, faces)[face].sqrt()
-        probability = batch.probability[face]
         target = torch.zeros_like(logits)
-        target[image, anchor] = quality * probability
-        count = target.sum().clamp(min=1)
+        target[image, anchor] = quality * batch.probability[face]
+        weight = _crop_weight(batch, faces, len(logits))
+        count = (target * weight).sum().clamp(min=1)
         blocked = batch.ignore.clone()
         blocked[image, anchor] = False
 
     entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
     focus = (logits.detach().sigmoid() - target).square()
-    class_loss = (entropy * focus).masked_fill(blocked, 0).sum() / count
+    class_loss = (entropy * focus * weight).masked_fill(blocked, 0).sum() / count
 
-    weight = target[image, anchor]
+    weight = (target * weight)[image, anchor]
     box_loss = ((1 - complete_iou(predicted[keep], batch.boxes[face])) * weight).sum() / count
     priors = anchors[anchor]
     return {
@@ -114,6 +113,13 @@ def aligned_loss(raw: Raw, batch: Batch, anchors: Tensor) -> Losses:
 
 
 CRITERIA: dict[str, Criterion] = {"multibox": multibox_loss, "aligned": aligned_loss}
+
+
+def _crop_weight(batch: Batch, faces: int, crops: int) -> Tensor:
+    """One over the root of each crop's faces: (B, 1); a crowd does not drown a portrait."""
+    crop = torch.zeros(faces, dtype=torch.long)
+    crop[batch.face] = batch.image
+    return crop.bincount(minlength=crops).clamp(min=1).rsqrt()[:, None]
 
 
 def _face_logits(raw: Raw) -> Tensor:
@@ -146,11 +152,12 @@ def _highest(value: Tensor, group: Tensor, groups: int) -> Tensor:
 def _winners(batch: Batch, bid: Tensor, chosen: Tensor, shape: torch.Size) -> Tensor:
     """Among the chosen pairs, the highest bidder of each anchor: rows of the pairs."""
     row = torch.nonzero(chosen)[:, 0]
+    row = row[torch.argsort(bid[row], stable=True)]
     place = batch.image[row] * shape[1] + batch.anchor[row]
-    order = torch.argsort(bid[row], stable=True)  # later writes win
-    owner = torch.full((shape.numel(),), -1, dtype=torch.long)
-    owner[place[order]] = row[order]
-    return owner[owner >= 0]
+    place, order = torch.sort(place, stable=True)  # the last at each place bid most
+    last = torch.ones_like(place, dtype=torch.bool)
+    last[:-1] = place[1:] != place[:-1]
+    return row[order[last]]
 
 
 def _rank_in_group(value: Tensor, group: Tensor) -> Tensor:

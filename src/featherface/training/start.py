@@ -15,6 +15,8 @@ PREFIXES = {"backbone.": False, "body.": True, "stage": True}
 """How the keys of a backbone begin: ours, FeatherFace V1's, the ImageNet classifier's; and whether
 its first convolution reads BGR."""
 
+STEM = "stage1.0.0.weight"
+
 
 def start_from(model: NanoB, path: Path) -> str:
     """Copy weights into `model`: all of them when they fit, else the backbone's best channels.
@@ -35,22 +37,21 @@ def start_from(model: NanoB, path: Path) -> str:
     }:
         model.load_state_dict(state)
         return f"all weights of {path.name}"
-    backbone = _backbone(state, path)
     try:
-        cut, _ = slice_backbone(backbone, model.config.widths)
+        cut, _ = slice_backbone(_backbone(state), model.config.widths)
         model.backbone.load_state_dict(cut)
-    except (KeyError, ValueError, RuntimeError) as error:
+    except (LookupError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{path}: its backbone cannot be cut to fit ({error})") from error
     return f"backbone of {path.name}, channels chosen by FPGM"
 
 
-def _backbone(state: State, path: Path) -> State:
+def _backbone(state: State) -> State:
     """The backbone's weights under our names, reading RGB."""
     for prefix, is_bgr in PREFIXES.items():
         strip = 0 if prefix == "stage" else len(prefix)
         found = {k[strip:]: v for k, v in state.items() if k.startswith(prefix)}
-        if found:
+        if STEM in found:
             if is_bgr:
-                found["stage1.0.0.weight"] = found["stage1.0.0.weight"].flip(1)
+                found[STEM] = found[STEM].flip(1)
             return found
-    raise CheckpointError(f"{path}: no backbone in it (no keys {', '.join(PREFIXES)})")
+    raise ValueError("no MobileNetV1 in it, no keys like backbone.stage1, body.stage1 or stage1")

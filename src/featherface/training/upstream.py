@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 
 from featherface.models.featherface_v1 import FeatherFaceV1
 from featherface.models.v1_keys import rename_v1_keys
+from featherface.models.zoo import featherface_v1
 
 
 def load_featherface_v1(path: str | Path) -> FeatherFaceV1:
@@ -20,7 +21,7 @@ def load_featherface_v1(path: str | Path) -> FeatherFaceV1:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no weights at {path}; wanted a .safetensors file of V1")
-    model = FeatherFaceV1()
+    model = featherface_v1()
     try:
         model.load_state_dict(rename_v1_keys(load_file(path)))
     except (ValueError, RuntimeError) as error:

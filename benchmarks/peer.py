@@ -1,0 +1,61 @@
+"""What the adapters of foreign detectors share: a session like ours, and boxes into the picture.
+
+Each adapter has a `find` like `featherface.Detector`'s, so that all go through the same code.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+from featherface import boxes
+from featherface.image import Fit
+from featherface.types import Detections, Floats, Pixels
+
+STRIDES = (8, 16, 32)
+
+
+def open_graph(path: Path, *, threads: int) -> ort.InferenceSession:
+    """A session with the settings of `featherface.runtime.session`."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def planar(pixels: Pixels, *, order: tuple[int, int, int]) -> Floats:
+    """Pixels (H, W, 3) -> (1, 3, H, W) float32; copying plane by plane is the quickest way."""
+    height, width = pixels.shape[:2]
+    planes = np.empty((1, 3, height, width), np.float32)
+    for plane, channel in enumerate(order):
+        planes[0, plane] = pixels[..., channel]
+    return planes
+
+
+def cells(places: np.ndarray, columns: int) -> Floats:
+    """Cell numbers (N,) of a grid, row after row -> x, y of the cell (N, 2)."""
+    return np.stack([places % columns, places // columns], axis=1).astype(np.float32)
+
+
+def settle(faces: Detections, placed: Fit, *, overlap: float) -> Detections:
+    """Suppression, and the way back into the picture, as `featherface.Detector` does both."""
+    faces = faces[boxes.nms(faces.boxes, faces.scores, overlap)]
+    height, width = placed.size
+    limit = np.array([width, height, width, height], np.float32)
+    found = Detections(
+        np.clip(placed.undo(faces.boxes), 0, limit), faces.scores, placed.undo(faces.landmarks)
+    )
+    return found[boxes.area(found.boxes) > 0]
+
+
+def join(levels: list[Detections]) -> Detections:
+    """The faces of all levels."""
+    return Detections(
+        np.concatenate([level.boxes for level in levels]),
+        np.concatenate([level.scores for level in levels]),
+        np.concatenate([level.landmarks for level in levels]),
+    )

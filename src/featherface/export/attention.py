@@ -1,0 +1,98 @@
+"""Channel and spatial attention as ONNX nodes (`models.cbam`)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from featherface.export.graph import Graph, Map
+from featherface.export.kernels import kernel
+from featherface.export.layers import (
+    add,
+    conv,
+    elementwise,
+    mean,
+    narrow_conv,
+    peak,
+    sequential,
+    tensor,
+)
+from featherface.models.cbam import CBAM, ChannelAttention, SpatialAttention
+
+COARSEST = 32
+"""Stride of the last level: sides of the picture are multiples of it."""
+
+
+def cbam(g: Graph, x: Map, m: CBAM) -> Map:
+    """Channel factors, then place factors."""
+    return at_places(g, elementwise(g, "Mul", x, channel_gate(g, x, m.channel)), m.spatial)
+
+
+def channel_gate(g: Graph, x: Map, m: ChannelAttention) -> Map:
+    """One factor a channel; the second layer is linear, so it runs once, on the sum."""
+    first, _, second = m.mlp
+    hidden = [conv(g, pool(g, x), kernel(first), act="Relu") for pool in (mean, peak)]
+    k = kernel(second)
+    return conv(g, add(g, *hidden), replace(k, bias=2 * k.bias), act="Sigmoid")
+
+
+def gate(g: Graph, x: Map, mlp: nn.Sequential) -> Map:
+    """Sigmoid of an MLP, one factor a channel."""
+    return elementwise(g, "Sigmoid", sequential(g, x, mlp))
+
+
+def at_places(g: Graph, x: Map, m: SpatialAttention) -> Map:
+    """Every place times its factor."""
+    return times_places(g, x, spatial_gate(g, x, m))
+
+
+def times_places(g: Graph, x: Map, factors: str) -> Map:
+    """Every place times its factor, (B, 1, H, W)."""
+    return g.map("Mul", x.name, factors, channels=x.channels, stride=x.stride)
+
+
+def spatial_gate(g: Graph, x: Map, m: SpatialAttention) -> str:
+    """One factor a place, (B, 1, H, W).
+
+    One channel would leave most of a block of channels idle: a square of places is computed as
+    the channels of one cell, and spread out afterwards.
+    """
+    real = x.name
+    if x.width > x.channels:  # the zeros would hide a negative maximum
+        real = g.node("Slice", x.name, g.integers(0), g.integers(x.channels), g.integers(1))
+    most = reduce_max(g, real)
+    share = torch.zeros(1, 1, x.width)
+    share[..., : x.channels] = 1 / x.channels
+    flat = g.node("Reshape", x.name, g.integers(0, x.width, -1))
+    average = g.node("Reshape", g.node("MatMul", tensor(g, share), flat), g.node("Shape", most))
+    k = kernel(m.conv, m.norm)
+    block = COARSEST // x.stride
+    if block > 1:
+        k = replace(
+            k,
+            weight=_shifted(k.weight[0], block),
+            bias=k.bias.expand(block * block),
+            stride=block,
+        )
+    factors = narrow_conv(g, g.node("Concat", most, average, axis=1), k)
+    factors = g.node("Sigmoid", factors)
+    return g.node("DepthToSpace", factors, blocksize=block) if block > 1 else factors
+
+
+def _shifted(weight: Tensor, block: int) -> Tensor:
+    """A kernel (I, k, k) at every place of a square: (block^2, I, k + block - 1, k + block - 1)."""
+    inputs, side, _ = weight.shape
+    larger = torch.zeros(block, block, inputs, side + block - 1, side + block - 1).double()
+    for row in range(block):
+        for column in range(block):
+            larger[row, column, :, row : row + side, column : column + side] = weight
+    return larger.flatten(0, 1)
+
+
+def reduce_max(g: Graph, x: str) -> str:
+    """Maximum over channels, (B, 1, H, W)."""
+    if g.opset < 18:
+        return g.node("ReduceMax", x, axes=[1])
+    return g.node("ReduceMax", x, g.integers(1))

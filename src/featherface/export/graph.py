@@ -1,0 +1,123 @@
+"""Writes an ONNX graph node by node, in the layout that ONNX Runtime convolves fastest.
+
+ONNX Runtime keeps feature maps in blocks of 8 channels (AVX2) or 16 (AVX-512, Arm), as long as
+widths are multiples of that and additions provably join equal shapes. So a map is padded with zero
+channels, and its shape is written down by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+Attribute = int | float | str | list[int]
+Dims = Sequence[int | str]
+
+
+def padded(channels: int) -> int:
+    """Width of a tensor that holds so many channels."""
+    return 8 if channels <= 8 else -(-channels // 16) * 16
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """A feature map of the graph: the tensor `name`, (B, width, H / stride, W / stride).
+
+    Attributes:
+        name: of the tensor.
+        channels: those that mean something; they come first, the others are zero.
+        stride: pixels a cell, or 0 for one value a channel: (B, width, 1, 1).
+        scale: the tensor holds the map times this number.
+    """
+
+    name: str
+    channels: int
+    stride: int
+    scale: float = 1.0
+
+    @property
+    def width(self) -> int:
+        """Channels of the tensor."""
+        return padded(self.channels)
+
+
+class Graph:
+    """Nodes, constants and shapes, in the order they were added.
+
+    Attributes:
+        opset: version of the operators.
+    """
+
+    opset: int
+
+    def __init__(self, opset: int) -> None:
+        self.opset = opset
+        self._nodes: list[onnx.NodeProto] = []
+        self._shapes: list[onnx.ValueInfoProto] = []
+        self._constants: dict[tuple[str, tuple[int, ...], bytes], onnx.TensorProto] = {}
+
+    def constant(self, value: NDArray[np.generic]) -> str:
+        """A tensor that is part of the file; equal ones are kept once."""
+        key = (value.dtype.str, value.shape, value.tobytes())
+        if key not in self._constants:
+            name = f"constant_{len(self._constants)}"
+            self._constants[key] = numpy_helper.from_array(np.asarray(value, order="C"), name)
+        return self._constants[key].name
+
+    def integers(self, *values: int) -> str:
+        """A constant int64 vector."""
+        return self.constant(np.array(values, np.int64))
+
+    def floats(self, *values: float) -> str:
+        """A constant float32 vector."""
+        return self.constant(np.array(values, np.float32))
+
+    def node(self, op: str, *inputs: str, name: str = "", **attributes: Attribute) -> str:
+        """Add an operator with one output, and return the name of that.
+
+        Args:
+            op: the operator.
+            inputs: names of tensors, "" for one that is left out.
+            name: of the output, when it leaves the graph.
+            attributes: of the operator.
+        """
+        name = name or f"{op}_{len(self._nodes)}"
+        self._nodes.append(helper.make_node(op, inputs, [name], name=name, **attributes))
+        return name
+
+    def map(
+        self, op: str, *inputs: str, channels: int, stride: int, **attributes: Attribute
+    ) -> Map:
+        """Add an operator whose output is a padded feature map."""
+        result = Map(self.node(op, *inputs, **attributes), channels, stride)
+        cells = [f"height/{stride}", f"width/{stride}"] if stride else [1, 1]
+        self._shapes.append(
+            helper.make_tensor_value_info(
+                result.name, TensorProto.FLOAT, ["batch", result.width, *cells]
+            )
+        )
+        return result
+
+    def model(
+        self, inputs: dict[str, tuple[int, Dims]], outputs: dict[str, tuple[int, Dims]]
+    ) -> onnx.ModelProto:
+        """The finished model; inputs and outputs are element type and shape by name."""
+        graph = helper.make_graph(
+            self._nodes,
+            "featherface",
+            [helper.make_tensor_value_info(name, *value) for name, value in inputs.items()],
+            [helper.make_tensor_value_info(name, *value) for name, value in outputs.items()],
+            list(self._constants.values()),
+            value_info=self._shapes,
+        )
+        return helper.make_model(
+            graph,
+            producer_name="featherface",
+            ir_version=9,  # of the year of opset 19, so that older runtimes read it too
+            opset_imports=[helper.make_opsetid("", self.opset)],
+        )

@@ -1,0 +1,89 @@
+"""The pictures that a command line names, and the places of their copies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from featherface.runtime.folder import find_pictures, place
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to stand in, with the pictures of two summers."""
+    names = (
+        "summer/b.jpg summer/a.PNG summer/sea/b.jpg summer/notes.txt summer/.hidden.jpg "
+        "summer/.trash/c.jpg winter/b.jpg winter/snow/deep/d.webp empty/notes.txt odd.name"
+    )
+    for name in names.split():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def paths(*names: str) -> list[Path]:
+    return [Path(name) for name in names]
+
+
+def test_a_folder_stands_for_its_pictures(photos: Path) -> None:
+    wanted = paths("summer/a.PNG", "summer/b.jpg", "summer/sea/b.jpg")
+    assert find_pictures(paths("summer")) == wanted
+
+
+def test_files_are_taken_as_they_are_in_the_order_given(photos: Path) -> None:
+    given = paths("winter/b.jpg", "odd.name", "missing.jpg", "summer/.hidden.jpg")
+    assert find_pictures(given) == given
+
+
+def test_each_picture_comes_once(photos: Path) -> None:
+    found = find_pictures(paths("summer/b.jpg", "summer", "summer"))
+    assert found == paths("summer/b.jpg", "summer/a.PNG", "summer/sea/b.jpg")
+
+
+def test_a_folder_without_pictures_is_not_forgotten(photos: Path) -> None:
+    assert find_pictures(paths("empty")) == paths("empty")
+
+
+def test_one_folder_keeps_its_sub_folders(photos: Path) -> None:
+    given = paths("winter")
+    places = place(find_pictures(given), given=given, target=Path("out"))
+    assert list(places.values()) == paths("out/b.jpg", "out/snow/deep/d.webp")
+
+
+def test_one_file_needs_no_sub_folder(photos: Path) -> None:
+    given = paths("winter/snow/deep/d.webp")
+    assert place(given, given=given, target=Path("out"))[given[0]] == Path("out/d.webp")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("summer", "winter"),
+        ("summer/b.jpg", "summer/sea/b.jpg", "winter/b.jpg"),
+        ("summer/../winter/b.jpg", "summer"),
+        (".", "summer"),
+    ],
+)
+def test_no_two_copies_share_a_place_and_none_leaves_the_target(
+    photos: Path, given: tuple[str, ...]
+) -> None:
+    pictures = find_pictures(paths(*given))
+    places = place(pictures, given=paths(*given), target=photos / "out")
+    assert list(places) == pictures
+    assert len({copy.resolve() for copy in places.values()}) == len(
+        {picture.resolve() for picture in pictures}
+    )
+    for picture, copy in places.items():
+        assert copy.name == picture.name
+        assert copy.resolve().is_relative_to(photos / "out")
+
+
+@pytest.mark.parametrize("target", ["summer", "winter/../summer", "link"])
+def test_originals_are_never_overwritten(photos: Path, target: str) -> None:
+    (photos / "link").symlink_to("summer")
+    given = paths("summer")
+    with pytest.raises(ValueError, match=r"would overwrite summer.a\.PNG"):
+        place(find_pictures(given), given=given, target=Path(target))
