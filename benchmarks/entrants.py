@@ -13,6 +13,7 @@ from typing import Literal
 
 import scrfd
 import yunet
+from rows import REFERENCE
 from scrfd import Scrfd
 from yunet import YuNet
 
@@ -34,9 +35,6 @@ OVERLAPS: dict[str, float] = {
     "scrfd": scrfd.OVERLAP,
 }
 """IoU that each family suppresses at."""
-
-REFERENCE = "YuNet-n"
-"""Times are told as ratios to this one too, which carry over to other machines better."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,17 +72,13 @@ def enter_all(ours: Path, v1: Path, peers: Path, *, folder: Path) -> list[Entran
         ValueError: one of them is not a detector's graph.
     """
     yunet_n, scrfd_500m = peers / "yunet_n_640_640.onnx", peers / "scrfd_500m_kps.onnx"
+    told, told_v1 = (Detector(file).info for file in (ours, v1))
     return [
-        _enter(f"featherface {ours.stem}", "featherface", ours, _told(ours), folder),
-        _enter("FeatherFace V1", "featherface", v1, _told(v1), folder),
+        _enter(f"featherface {told.name}", "featherface", ours, told.parameters, folder),
+        _enter("FeatherFace V1", "featherface", v1, told_v1.parameters, folder),
         _enter(REFERENCE, "yunet", yunet_n, yunet.PARAMETERS, folder),
         _enter("SCRFD-500M", "scrfd", scrfd_500m, scrfd.PARAMETERS, folder),
     ]
-
-
-def _told(file: Path) -> int:
-    """The parameters that a file of ours says it has."""
-    return Detector(file).info.parameters
 
 
 def _enter(name: str, family: Family, file: Path, parameters: int, folder: Path) -> Entrant:

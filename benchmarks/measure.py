@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from entrants import OPEN, OVERLAPS, REFERENCE, Entrant
+from entrants import OPEN, OVERLAPS, Entrant
 from install import installed_bytes
 from onnx_cost import count_macs, count_numbers
 from PIL import Image, ImageOps
 from race import Event, race
-from rows import Accuracy, Cost, Speed
+from rows import REFERENCE, Accuracy, Cost, Speed
 
 from featherface.data.labels import read_labels
 from featherface.evaluation.bootstrap import Difference, difference, resample

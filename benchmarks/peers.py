@@ -6,6 +6,7 @@ code, and is counted and evaluated by the same code. See README.md beside this f
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -15,6 +16,8 @@ from table import README, RESULTS, ROWS, TABLES, publish
 
 from featherface import ModelError
 from featherface import weights as shipped
+
+V1 = "featherface_v1_widerface.safetensors"
 
 app = App(name="python benchmarks/peers.py", help_format="markdown")
 
@@ -35,14 +38,14 @@ def main(
     """Measure our detectors, YuNet-n and SCRFD-500M side by side.
 
     Writes the rows (peers.jsonl), the tables (peers.md) and the plot (peers.png); without
-    --results the committed ones in benchmarks/results, and the README's summary with them. Takes
-    about ten minutes, in which the machine should do nothing else. Needs what tests need:
+    --results the committed ones in benchmarks/results, and the README's summary with them. Takes a
+    few minutes, in which the machine should do nothing else. Needs what tests need:
     `pip install -e ".[dev]"`.
 
     Args:
-        weights: Our .onnx file; the one that ships if not given.
-        v1: FeatherFace V1, .onnx or .safetensors with the published names; if not given,
-            `weights/featherface_v1_widerface.safetensors` in the shared folder.
+        weights: Our network, an .onnx file or one to export; the one that ships if not given.
+        v1: FeatherFace V1, likewise; if not given, `weights/featherface_v1_widerface.safetensors`
+            in the shared folder.
         shared: Folder with `peers/` (the others' files), V1's weights and the photographs.
         labels: Labelled photographs for the accuracy; if not given, `data/faces/val` in the
             shared folder.
@@ -64,9 +67,8 @@ def main(
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         try:
-            entrants = enter_all(
-                _ours(weights, folder), _v1(v1, shared, folder), shared / "peers", folder=folder
-            )
+            v1_graph = _graph(v1 or shared / "weights" / V1, folder / "featherface_v1.onnx")
+            entrants = enter_all(_ours(weights, folder), v1_graph, shared / "peers", folder=folder)
             found = accuracies(entrants, labels or shared / "data" / "faces" / "val", tell=_tell)
         except (OSError, ModelError, ValueError) as error:
             print(f"peers.py: {error}", file=sys.stderr)
@@ -84,19 +86,27 @@ def main(
 
 
 def _ours(file: Path | None, folder: Path) -> Path:
-    """The file given, or a copy of the one that ships."""
-    if file is None:
-        file = folder / f"{shipped.DEFAULT}.onnx"
-        file.write_bytes(shipped.read(shipped.DEFAULT))
-    return file
+    """The graph of our network: the one that ships, or one from the file given."""
+    if file is not None:
+        return _graph(file, folder / "ours.onnx")
+    copy = folder / f"{shipped.DEFAULT}.onnx"
+    copy.write_bytes(shipped.read(shipped.DEFAULT))
+    return copy
 
 
-def _v1(file: Path | None, shared: Path, folder: Path) -> Path:
-    """The graph of FeatherFace V1, exported if it is not one yet."""
-    file = file or shared / "weights" / "featherface_v1_widerface.safetensors"
+def _graph(file: Path, target: Path) -> Path:
+    """A file that is a graph, or the graph that is exported from it.
+
+    Raises:
+        ModelError: it cannot be exported.
+    """
     if file.suffix == ".onnx":
         return file
-    raise NotImplementedError
+    _tell(f"exporting {file}")
+    command = [sys.executable, "-m", "featherface", "export", str(file), str(target)]
+    if subprocess.run(command, stdout=sys.stderr, check=False).returncode:
+        raise ModelError(f"{file}: cannot be exported, for the reason above")
+    return target
 
 
 def _tell(what: str) -> None:

@@ -107,6 +107,9 @@ class Accuracy:
     landmark_error: float | None
 
 
+REFERENCE = "YuNet-n"
+"""The detector that ratios and differences refer to."""
+
 T = TypeVar("T")
 Row = TypeVar("Row", Cost, Speed, Accuracy)
 KINDS = {Cost: "cost", Speed: "speed", Accuracy: "accuracy"}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rows import Accuracy, Run, Speed, read
+from rows import REFERENCE, Accuracy, Run, Speed, read
 
 from featherface.files import write_atomically
 
@@ -23,7 +23,7 @@ COMMAND = "python benchmarks/peers.py"
 SUMMARY = """\
 {table}
 Input 640 × 640, everybody in ONNX Runtime, turn by turn in one run (`{command}`);
-in brackets the time as a multiple of YuNet-n's. {machine}.
+in brackets the time as a multiple of {reference}'s. {machine}.
 AP: average precision at IoU 0.5 on {labels}, all faces and those
 less than 32 pixels high. [How it is measured, and what to make of it](benchmarks/README.md) ·
 [all figures](benchmarks/results/peers.md)
@@ -53,7 +53,7 @@ On {labels}. {conditions}.
 Heights of faces in pixels.
 
 {precision}
-AP above that of YuNet-n, and its 95% interval over photographs (bootstrap):
+AP above that of {reference}, and the 95% interval over photographs (bootstrap):
 
 {gains}
 Recall at precision 0.9:
@@ -130,6 +130,7 @@ def summary(run: Run) -> str:
     return SUMMARY.format(
         table=_table(heading, lines),
         command=COMMAND,
+        reference=REFERENCE,
         machine=_machine(run),
         labels=_labels(run.accuracies[0]),
     )
@@ -150,6 +151,7 @@ def tables(run: Run) -> str:
     bands = list(run.accuracies[0].ap)
     return PAGE.format(
         command=COMMAND,
+        reference=REFERENCE,
         machine=_machine(run),
         versions=f"onnxruntime {machine.onnxruntime}, numpy {machine.numpy}, "
         f"Pillow {machine.pillow}, Python {machine.python}, featherface {machine.featherface}, "
@@ -171,7 +173,11 @@ def tables(run: Run) -> str:
         ),
         gains=_table(
             ("detector", *bands),
-            [(each.detector, *map(_gain, each.ap_gain.values())) for each in run.accuracies],
+            [
+                (each.detector, *map(_gain, each.ap_gain.values()))
+                for each in run.accuracies
+                if each.detector != REFERENCE
+            ],
         ),
         recall=_table(
             ("detector", *bands),

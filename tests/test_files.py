@@ -56,3 +56,12 @@ def test_a_pipe_is_written_to(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         write_atomically(tmp_path / "no" / "file.txt", b"")
+
+
+def test_who_reads_the_old_file_reads_all_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    path.write_bytes(b"old " * 9)
+    with path.open("rb") as reader:
+        assert reader.read(4) == b"old "
+        write_atomically(path, b"new")
+        assert reader.read() == b"old " * 8

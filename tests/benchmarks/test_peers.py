@@ -59,5 +59,5 @@ def test_a_small_run(toy_graph: Path, tmp_path: Path, shared: Path) -> None:
     assert [row.labels for row in run.accuracies] == ["some/few"] * 4
     yunet_n = [row for row in run.speeds if row.detector == "YuNet-n"]
     assert [row.forward_ratio for row in yunet_n] == [1] * 4
-    assert all(row.end_ms > row.fit_ms > 0 for row in run.speeds)
+    assert all(min(row.forward_ms, row.end_ms, row.fit_ms) > 0 for row in run.speeds)
     assert (tmp_path / "results" / "peers.png").stat().st_size > 10_000

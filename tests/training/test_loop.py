@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import signal
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -49,6 +50,7 @@ def go(tiny: NanoB, crops: CropDataset, anchors: Tensor) -> Callable[..., Averag
         *,
         config: FitConfig = CONFIG,
         kill_after: int | None = None,
+        send: signal.Signals | None = None,
         workers: int = 0,
         criterion: str = "aligned",
         widths: tuple[tuple[int, ...], ...] = tiny.config.widths,
@@ -60,6 +62,8 @@ def go(tiny: NanoB, crops: CropDataset, anchors: Tensor) -> Callable[..., Averag
             for step in count():
                 if step == kill_after:
                     raise Killed
+                if send and step == 2:
+                    signal.raise_signal(send)
                 yield next(source)
 
         torch.manual_seed(3)
@@ -158,6 +162,19 @@ def test_the_result_is_the_average(go: Callable[..., Average], tmp_path: Path) -
     go(tmp_path)  # there is nothing left to do
     assert_equal(load_state(tmp_path / "state.pt"), state)
     assert metrics(tmp_path) == lines
+
+
+@pytest.mark.parametrize("request_to_end", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_end_it_saves_and_goes_on_later(
+    go: Callable[..., Average], tmp_path: Path, request_to_end: signal.Signals
+) -> None:
+    handler = signal.getsignal(request_to_end)
+    go(tmp_path, send=request_to_end)
+    assert signal.getsignal(request_to_end) is handler
+    state = load_state(tmp_path / "state.pt")
+    assert state["seen"] == 3 * BATCH
+    go(tmp_path)
+    assert load_state(tmp_path / "state.pt")["seen"] == STEPS * BATCH
 
 
 def test_time_ends_a_run_too(go: Callable[..., Average], tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +27,7 @@ from featherface.training.losses import (
     FORCED,
     NEGATIVES,
     OVERLAP,
+    PIXELS_EACH,
     Criterion,
     Losses,
     aligned_loss,
@@ -48,7 +50,7 @@ def batch_of(*faces: int, seed: int = 0) -> Batch:
     samples = []
     for count in faces:
         centre = rng.uniform(20, 76, (count, 2))
-        half = np.exp(rng.uniform(np.log(3), np.log(25), (count, 1))) * [0.8, 1]
+        half = np.exp(rng.uniform(np.log(3), np.log(40), (count, 1))) * [0.8, 1]
         boxes = np.concatenate([centre - half, centre + half], 1).clip(0, SIZE).astype(np.float32)
         landmarks = rng.uniform(0, SIZE, (count, 5, 2)).astype(np.float32)
         ignore = np.zeros(count, np.bool_)
@@ -159,7 +161,9 @@ def slow_aligned(raw: Raw, batch: Batch, anchors: Tensor) -> Losses:
         for face in {pair.face for pair in pairs}:
             own = [pair for pair in pairs if pair.face == face]
             own.sort(key=lambda pair: -fits[pair.row][0])
-            for pair in own[:CANDIDATES]:
+            x1, y1, x2, y2 = batch.boxes[face].tolist()
+            wanted = ((x2 - x1) * (y2 - y1)) ** 0.5 / PIXELS_EACH
+            for pair in own[: math.ceil(min(max(wanted, CANDIDATES[0]), CANDIDATES[1]))]:
                 bid = (fits[pair.row][0], pair.row)
                 owner[pair.anchor] = max(owner.get(pair.anchor, bid), bid)
         won = [pair for pair in pairs if owner.get(pair.anchor, (0, -1))[1] == pair.row]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from torch.nn import functional
 from featherface.models.mobilenet import DENSE, X025
 from featherface.models.nano_b import NanoB, NanoBConfig
 from featherface.pruning import fpgm
+from featherface.pruning.surgery import cut_network
 from featherface.training.checkpoint import CheckpointError, save_model
 from featherface.training.start import start_from
 from featherface.training.upstream import load_featherface_v1
@@ -54,15 +56,28 @@ def test_an_equal_network_gives_all_its_weights(tiny: NanoB, weights_file: Path)
     assert all(torch.equal(v, other.state_dict()[k]) for k, v in tiny.state_dict().items())
 
 
-def test_a_wider_network_of_ours_gives_its_backbone(tiny: NanoB, weights_file: Path) -> None:
+NARROW = ((4, 4, 6, 6, 6, 6), (9,) * 6, (16, 11))
+
+
+def test_a_network_with_a_wider_backbone_is_cut(tiny: NanoB, weights_file: Path) -> None:
     save_model(weights_file, tiny, {})
-    widths = ((4, 4, 6, 6, 6, 6), (9,) * 6, (16, 11))
-    narrow = NanoB(NanoBConfig(widths=widths, channels=16, repeats=1))
-    heads = narrow.heads.state_dict()
+    narrow = NanoB(replace(tiny.config, widths=NARROW))
     assert "FPGM" in start_from(narrow, weights_file)
-    stem = "stage1.0.0.weight"
-    assert torch.equal(narrow.backbone.state_dict()[stem], tiny.backbone.state_dict()[stem])
-    assert all(torch.equal(v, heads[k]) for k, v in narrow.heads.state_dict().items())
+    for part in ("backbone.stage1.0.0.weight", "heads.class_logits.0.weight"):
+        assert torch.equal(narrow.state_dict()[part], tiny.state_dict()[part])
+    expected = cut_network(tiny, NARROW).state_dict()
+    assert all(torch.equal(v, expected[k]) for k, v in narrow.state_dict().items())
+
+
+def test_another_network_of_ours_gives_its_backbone(tiny: NanoB, weights_file: Path) -> None:
+    save_model(weights_file, tiny, {})
+    other = NanoB(replace(tiny.config, widths=NARROW, repeats=2))
+    before = {name: value.clone() for name, value in other.state_dict().items()}
+    assert "backbone of" in start_from(other, weights_file)
+    changed = {k for k, v in other.state_dict().items() if not torch.equal(v, before[k])}
+    assert {name.partition(".")[0] for name in changed} == {"backbone"}
+    stem = "backbone.stage1.0.0.weight"
+    assert torch.equal(other.state_dict()[stem], tiny.state_dict()[stem])
 
 
 def test_a_narrower_network_is_refused(tiny: NanoB, weights_file: Path) -> None:

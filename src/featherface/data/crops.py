@@ -18,6 +18,7 @@ from featherface.data.degrade import degrade, recolour
 from featherface.image import PADDING
 from featherface.types import Bools, Floats, Pixels
 
+SEEN = 0.4  # share of a face that must lie within the crop, else it is ignored
 SWAP = [1, 0, 2, 4, 3]  # landmarks of a mirrored face
 
 
@@ -61,7 +62,7 @@ class CropConfig:
 
     size: int = 320
     small: tuple[float, float] = (8.0, 48.0)
-    large: tuple[float, float] = (24.0, 320.0)
+    large: tuple[float, float] = (32.0, 440.0)
     small_share: float = 0.5
     background: float = 0.08
     mosaic: float = 0.2
@@ -77,15 +78,18 @@ def draw_crop(
     """Cut a square around a face (or anywhere) at a scale that gives the face a drawn height.
 
     Returns:
-        The crop (size, size, 3) and its faces, cut at the border. Faces whose centre lies
-        outside, or that are too small, become ignore regions.
+        The crop (size, size, 3) and its faces. Those that lie mostly outside, or are too small,
+        become ignore regions.
     """
     height, width = picture.shape[:2]
     candidates = np.flatnonzero(~faces.ignore)
     if len(candidates) and rng.random() >= config.background:
-        box = faces.boxes[rng.choice(candidates)]
-        bounds = config.small if rng.random() < config.small_share else config.large
-        wanted = np.exp(rng.uniform(*np.log(bounds))) * size / config.size
+        odds = faces.probability[candidates].astype(float)
+        box = faces.boxes[rng.choice(candidates, p=odds / odds.sum())]
+        if rng.random() < config.small_share:
+            wanted = np.exp(rng.uniform(*np.log(config.small)))
+        else:
+            wanted = np.exp(rng.uniform(*np.log(config.large))) * size / config.size
         scale = wanted / max(box[3] - box[1], 1.0)
         centre = (box[:2] + box[2:]) / 2
     else:
@@ -135,14 +139,14 @@ def cut(
 
 
 def _settle(faces: Faces, size: int, config: CropConfig) -> Faces:
-    """Cut the boxes at the border and decide which still count."""
-    clipped = np.clip(faces.boxes, 0, size)
-    whole = np.maximum(area(faces.boxes), 1e-6)
-    seen = area(clipped) / whole
-    centre = (faces.boxes[:, :2] + faces.boxes[:, 2:]) / 2
-    outside = ((centre < 0) | (centre >= size)).any(1)
-    tiny = np.sqrt(area(clipped)) < config.smallest
-    settled = faces._replace(boxes=clipped, ignore=faces.ignore | outside | tiny)
+    """Decide which faces still count.
+
+    Boxes keep what the border cuts off, so that a face larger than the crop has its true size.
+    """
+    inside = np.clip(faces.boxes, 0, size)
+    seen = area(inside) / np.maximum(area(faces.boxes), 1e-6)
+    tiny = np.sqrt(area(inside)) < config.smallest
+    settled = faces._replace(ignore=faces.ignore | (seen < SEEN) | tiny)
     return settled.rows(seen > 0.02)
 
 

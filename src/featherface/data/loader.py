@@ -5,6 +5,7 @@ That makes a resumed run equal to an uninterrupted one, and lets ranks split a r
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -104,7 +105,8 @@ class CropDataset(Dataset[tuple[Pixels, Target]]):
             for y in (0, half):
                 for x in (0, half):
                     crop[y : y + half, x : x + half], faces = self._part(half, rng)
-                    parts.append(faces.moved(1.0, x, y))
+                    boxes = np.clip(faces.boxes, 0, half)  # beyond lies another picture
+                    parts.append(faces._replace(boxes=boxes).moved(1.0, x, y))
             faces = join(parts)
         return finish(crop, faces, config, rng)
 
@@ -143,10 +145,13 @@ def stream(
         num_workers=workers,
         collate_fn=collate,
         prefetch_factor=4 if workers else None,
-        worker_init_fn=_single_thread,
+        worker_init_fn=_settle_in,
     )
     return iter(loader)
 
 
-def _single_thread(_: int) -> None:
+def _settle_in(_: int) -> None:
+    """One thread; requests to end are for the process that trains, which ends its workers."""
     torch.set_num_threads(1)
+    for kind in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(kind, signal.SIG_IGN)

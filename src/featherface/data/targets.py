@@ -11,13 +11,14 @@ from typing import NamedTuple
 import numpy as np
 
 from featherface.anchors import AnchorSpec, level_shapes, make_anchors
-from featherface.boxes import to_cxcywh, to_xyxy
+from featherface.boxes import area, to_cxcywh, to_xyxy
 from featherface.data.crops import Faces
 from featherface.types import Bools, Floats, Integers
 
 REACH = 1.5  # cells between an anchor's centre and the face's, and
 REACH_FACE = 0.3  # the same as a share of the face, whichever is more
 SIZES = (0.36, 2.8)  # anchor side over face side
+SMALLER = 3  # a region whose side is within this factor of the anchor's may stand for it
 IGNORED = 0.5  # share of an anchor inside an ignore region that takes it out of the loss
 
 
@@ -80,19 +81,24 @@ class AnchorGrid:
     def covered(self, regions: Floats) -> Floats:
         """Largest share of each anchor that one of the regions (R, 4) xyxy covers: (A,), 0 to 1.
 
-        On a grid of squares the overlap is that of the columns times that of the rows.
+        A region smaller than the anchor, but not by far, counts by its own area: no anchor is
+        as small as the faces that are too small to learn. On a grid of squares the overlap is
+        that of the columns times that of the rows.
         """
         if not len(regions):
             return np.zeros(len(self.anchors), np.float32)
         shares = []
+        region = area(regions)[:, None]  # (R, 1)
         levels = zip(self.spec.strides, self.spec.sizes, self.shapes, strict=True)
         for stride, sizes, (rows, columns) in levels:
             side = np.asarray(sizes, np.float32)
+            whole = np.where(side > SMALLER * np.sqrt(region), side**2, region.clip(1, side**2))
             along = [
                 _shared(count, stride, side, regions[:, axis], regions[:, axis + 2])
                 for axis, count in ((1, rows), (0, columns))
             ]
-            share = along[0][:, :, None] * along[1][:, None] / side**2  # (R, rows, columns, K)
+            shared = along[0][:, :, None] * along[1][:, None]  # (R, rows, columns, K)
+            share = shared / whole[:, None, None]
             shares.append(share.max(0).reshape(-1))
         return np.concatenate(shares)
 

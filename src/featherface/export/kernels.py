@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
+
+T = TypeVar("T", bound=nn.Module)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,11 @@ class Kernel:
         """Rows and columns of the kernel."""
         return self.weight.shape[-1]
 
+    @property
+    def margin(self) -> int:
+        """Zeros that it reads beyond each border."""
+        return (self.side - self.stride + 1) // 2
+
     def times(self, factor: Tensor | float) -> Kernel:
         """Gives `factor` times as much; one factor, or one a channel."""
         factors = torch.as_tensor(factor, dtype=torch.float64).expand(self.outputs)
@@ -52,16 +61,68 @@ class Kernel:
 
     def enlarged(self, side: int) -> Kernel:
         """With zeros around it."""
-        margin = (side - self.side) // 2
-        return replace(self, weight=nn.functional.pad(self.weight, (margin,) * 4))
+        more = (side - self.side) // 2
+        return replace(self, weight=nn.functional.pad(self.weight, (more,) * 4))
+
+    def padded(self, outputs: int, inputs: int) -> Kernel:
+        """With channels that give zero and channels that count for nothing."""
+        more = outputs - self.outputs
+        ignored = 0 if self.groups > 1 else inputs - self.weight.shape[1]
+        weight = nn.functional.pad(self.weight, (0, 0, 0, 0, 0, ignored, 0, more))
+        groups = outputs if self.groups > 1 else 1
+        return Kernel(weight, nn.functional.pad(self.bias, (0, more)), self.stride, groups)
 
 
-def kernel(conv: nn.Conv2d, norm: nn.BatchNorm2d | None = None) -> Kernel:
-    """A layer's convolution, with the batch norm behind it."""
+class Layer(NamedTuple):
+    """A convolution and the activation behind it."""
+
+    kernel: Kernel
+    act: str = ""  # an ONNX operator, or none
+    slope: float = 0.0  # of LeakyReLU below zero
+
+
+def layers_of(modules: nn.Sequential) -> list[Layer]:
+    """Convolutions, norms and activations as convolutions with all that belongs to them.
+
+    Raises:
+        TypeError: a module of another kind.
+    """
+    layers: list[Layer] = []
+    for module in modules:
+        if isinstance(module, nn.Conv2d):
+            layers.append(Layer(kernel(module)))
+        elif isinstance(module, nn.BatchNorm2d) and layers:
+            layers[-1] = Layer(layers[-1].kernel.then(module))
+        elif isinstance(module, nn.BatchNorm2d):
+            layers.append(Layer(per_channel(*affine(module))))
+        elif isinstance(module, nn.LeakyReLU):
+            layers[-1] = Layer(layers[-1].kernel, "LeakyRelu", module.negative_slope)
+        elif isinstance(module, nn.ReLU):
+            layers[-1] = Layer(layers[-1].kernel, "Relu")
+        else:
+            raise TypeError(f"no rule to export {type(module).__name__}; add it to `layers_of`")
+    return layers
+
+
+def all_of(kind: type[T], modules: Iterable[nn.Module]) -> list[T]:
+    """The modules, when they are all of one kind.
+
+    Raises:
+        TypeError: one of them is not.
+    """
+    found = []
+    for module in modules:
+        if not isinstance(module, kind):
+            raise TypeError(f"no rule to export {type(module).__name__} for {kind.__name__}")
+        found.append(module)
+    return found
+
+
+def kernel(conv: nn.Conv2d) -> Kernel:
+    """A convolution alone."""
     weight = conv.weight.detach().double()
     bias = torch.zeros(len(weight)).double() if conv.bias is None else conv.bias.detach().double()
-    alone = Kernel(weight, bias, conv.stride[0], conv.groups)
-    return alone if norm is None else alone.then(norm)
+    return Kernel(weight, bias, conv.stride[0], conv.groups)
 
 
 def affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
@@ -73,7 +134,7 @@ def affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
 
 
 def per_channel(scale: Tensor, shift: Tensor) -> Kernel:
-    """scale * x + shift, (C,) each, as a depthwise 1x1 convolution."""
+    """A factor and a summand, (C,) each, as a depthwise 1x1 convolution."""
     return Kernel(scale.double()[:, None, None, None], shift.double(), groups=len(scale))
 
 
@@ -90,7 +151,7 @@ def stacked(*kernels: Kernel) -> Kernel:
 
 def side_by_side(*kernels: Kernel) -> Kernel:
     """Reads the maps of all kernels, one after the other, and gives their outputs like that."""
-    blocks = [each.weight.flatten(2) for each in kernels]  # (O, I, k x k)
-    planes = [torch.block_diag(*each) for each in zip(*(b.unbind(2) for b in blocks), strict=True)]
-    weight = torch.stack(planes, 2).unflatten(2, kernels[0].weight.shape[2:])
-    return Kernel(weight, torch.cat([each.bias for each in kernels]))
+    side = kernels[0].side
+    taps = zip(*(each.weight.flatten(2).unbind(2) for each in kernels), strict=True)
+    weight = torch.stack([torch.block_diag(*tap) for tap in taps], dim=2)
+    return Kernel(weight.unflatten(2, (side, side)), torch.cat([each.bias for each in kernels]))

@@ -6,13 +6,22 @@ Every rewriting is exact but for rounding.
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 from featherface.export.attention import cbam
 from featherface.export.graph import Graph, Map
 from featherface.export.heads import Head, head
-from featherface.export.kernels import identity, kernel, side_by_side, stacked
-from featherface.export.layers import conv, sequential, stem
+from featherface.export.kernels import (
+    Kernel,
+    all_of,
+    identity,
+    layers_of,
+    side_by_side,
+    stacked,
+)
+from featherface.export.layers import concat, conv, sequential, stem
 from featherface.export.neck import (
+    UNSCALED,
     Levels,
     bifpn,
     decouple,
@@ -22,8 +31,10 @@ from featherface.export.neck import (
     scale_sequence,
     wanted_scales,
 )
+from featherface.models.bifpn import BiFPNLayer, Project
+from featherface.models.cbam import CBAM
 from featherface.models.mobilenet import MobileNetV1
-from featherface.models.mse import SemanticInjection
+from featherface.models.mse import GatedFusion, SemanticInjection
 from featherface.models.nano_b import SHUFFLE_GROUPS, NanoB
 from featherface.models.scale import ScaleDecoupling, ScaleSequenceAttention
 from featherface.models.ssh import ContextModule
@@ -34,10 +45,10 @@ def nano_b(g: Graph, images: str, m: NanoB) -> list[Head]:
     taps = backbone(g, images, m.backbone)
     if isinstance(m.decouple, ScaleDecoupling):
         taps[0] = decouple(g, taps[0], m.decouple)
-    taps = [cbam(g, x, layer) for x, layer in zip(taps, m.attention, strict=True)]
-    levels = neck(g, taps, m)
+    taps = [cbam(g, x, layer) for x, layer in zip(taps, all_of(CBAM, m.attention), strict=True)]
+    levels = refine(g, neck(g, taps, m), m)
     heads = []
-    for index, (x, module) in enumerate(zip(levels, m.context, strict=True)):
+    for index, (x, module) in enumerate(zip(levels, all_of(ContextModule, m.context), strict=True)):
         fields, order = context(g, x, module)
         shuffled = torch.tensor(order).view(SHUFFLE_GROUPS, -1).t().flatten().tolist()
         heads.append(head(g, fields, shuffled, m.heads, index))
@@ -46,36 +57,47 @@ def nano_b(g: Graph, images: str, m: NanoB) -> list[Head]:
 
 def backbone(g: Graph, images: str, m: MobileNetV1) -> Levels:
     """C3, C4, C5."""
-    first, *blocks = m.stage1
+    first, *others = all_of(nn.Sequential, m.stage1)
     x = stem(g, images, first)
     taps = []
-    for stage in (blocks, m.stage2, m.stage3):
-        for block in stage:
+    for stage in (others, m.stage2, m.stage3):
+        for block in all_of(nn.Sequential, stage):
             x = sequential(g, x, block)
         taps.append(x)
     return taps
 
 
 def neck(g: Graph, taps: Levels, m: NanoB) -> Levels:
-    """From the projections to the second attention."""
-    layers = list(m.bifpn)
-    scales = wanted_scales(layers[0])
+    """From the projections to what follows the last fusion."""
+    layers = all_of(BiFPNLayer, m.bifpn)
+    scales = [*map(wanted_scales, layers), UNSCALED]
     semantic = isinstance(m.inject, SemanticInjection)
-    scaled = zip(taps, m.project, (1.0, 1.0, 1.0) if semantic else scales, strict=True)
-    levels = [project(g, x, layer, scale) for x, layer, scale in scaled]
+    projections = zip(
+        taps, all_of(Project, m.project), UNSCALED if semantic else scales[0], strict=True
+    )
+    levels = [project(g, x, layer, scale) for x, layer, scale in projections]
     if isinstance(m.inject, SemanticInjection):
-        levels = inject(g, levels, m.inject, scales)
-    second = [project(g, x, layer) for x, layer in zip(taps[1:], m.project_again, strict=True)]
-    for layer, following in zip(layers, [*layers[1:], None], strict=True):
-        levels = bifpn(g, levels, second, layer, wanted_scales(following))
+        levels = inject(g, levels, m.inject, scales[0])
+    again = zip(taps[1:], all_of(Project, m.project_again), strict=True)
+    second = [project(g, x, layer) for x, layer in again]
+    for layer, wanted in zip(layers, scales[1:], strict=True):
+        levels = bifpn(g, levels, second, layer, wanted)
         second = levels[1:]
     if semantic:
-        levels = [guide(g, x, layer) for x, layer in zip(levels, m.guide, strict=True)]
+        guides = all_of(GatedFusion, m.guide)
+        levels = [guide(g, x, layer) for x, layer in zip(levels, guides, strict=True)]
+    return levels
+
+
+def refine(g: Graph, levels: Levels, m: NanoB) -> Levels:
+    """The second attention."""
+    p3, p4, p5 = levels
     if isinstance(m.refine_p3, ScaleSequenceAttention):
         p3 = scale_sequence(g, levels, m.refine_p3)
     else:
-        p3 = cbam(g, levels[0], m.refine_p3)
-    return [p3, *(cbam(g, x, layer) for x, layer in zip(levels[1:], m.refine, strict=True))]
+        p3 = cbam(g, p3, m.refine_p3)
+    attention_p4, attention_p5 = all_of(CBAM, m.refine)
+    return [p3, cbam(g, p4, attention_p4), cbam(g, p5, attention_p5)]
 
 
 def context(g: Graph, x: Map, m: ContextModule) -> tuple[Map, list[int]]:
@@ -84,18 +106,14 @@ def context(g: Graph, x: Map, m: ContextModule) -> tuple[Map, list[int]]:
     LeakyReLU keeps the sign, so the ReLU at the end makes it harmless where no activation
     belongs: branches of different depth share their convolutions.
     """
-    one, three = kernel(*m.field1), kernel(*m.field3)
-    five_1, five_1_norm, _, *five_2 = m.field5
-    seven_1, seven_1_norm, _, seven_2, seven_2_norm, _, *seven_3 = m.field7
-    short = conv(g, x, stacked(three, one.enlarged(3)), act="Relu")
-    deep = stacked(kernel(five_1, five_1_norm), kernel(seven_1, seven_1_norm))
-    y = conv(g, x, deep, act="LeakyRelu")
-    deeper = side_by_side(kernel(*five_2), kernel(seven_2, seven_2_norm))
-    y = conv(g, y, deeper, act="LeakyRelu")
-    branch = one.outputs
-    deepest = side_by_side(identity(branch).enlarged(3), kernel(*seven_3))
-    y = conv(g, y, deepest, act="Relu")
-    width = short.width + y.width
-    both = g.map("Concat", short.name, y.name, channels=width, stride=x.stride, axis=1)
+    (one,), (three,) = layers_of(m.field1), layers_of(m.field3)
+    five_1, five_2 = layers_of(m.field5)
+    seven_1, seven_2, seven_3 = layers_of(m.field7)
+    branch = one.kernel.outputs
+    short = conv(g, x, stacked(three.kernel, one.kernel.enlarged(3)), "Relu")
+    deep = conv(g, x, stacked(five_1.kernel, seven_1.kernel), *five_1[1:])
+    deep = conv(g, deep, side_by_side(five_2.kernel, seven_2.kernel), *seven_2[1:])
+    passed: Kernel = identity(branch).enlarged(3)
+    deep = conv(g, deep, side_by_side(passed, seven_3.kernel), "Relu")
     starts = (0, short.width, short.width + branch, branch)  # 3x3, 5x5, 7x7, 1x1
-    return both, [start + index for start in starts for index in range(branch)]
+    return concat(g, short, deep), [start + i for start in starts for i in range(branch)]

@@ -1,7 +1,7 @@
-"""BiFPN and what surrounds it as ONNX nodes (`models.bifpn`, `mse`, `scale`).
+"""BiFPN and what surrounds it as ONNX nodes (`models.bifpn`, `models.mse`, `models.scale`).
 
-The constant weights of the fusions move into the convolutions before them wherever a map has one
-reader, or one that counts most; `Map.scale` keeps the books.
+The constant weights of a fusion move into the convolutions before it, where the map that they
+count for has one reader, or one that matters most; `Map.scale` keeps the books.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 
 from featherface.export.attention import gate, spatial_gate, times_places
 from featherface.export.graph import Graph, Map
-from featherface.export.kernels import Kernel, affine, kernel, per_channel
+from featherface.export.kernels import Kernel, all_of, kernel, layers_of, per_channel
 from featherface.export.layers import (
     add,
     conv,
@@ -24,7 +24,6 @@ from featherface.export.layers import (
     rescale,
     sequential,
     upsample,
-    widened_inputs,
 )
 from featherface.models.bifpn import BiFPNLayer, FuseNode, Project
 from featherface.models.mse import GatedFusion, SemanticEnhancement, SemanticInjection
@@ -32,23 +31,24 @@ from featherface.models.scale import ScaleDecoupling, ScaleSequenceAttention
 
 Levels = list[Map]
 Scales = tuple[float, ...]
+UNSCALED: Scales = (1.0, 1.0, 1.0)
 
 
 def project(g: Graph, x: Map, m: Project, scale: float = 1.0) -> Map:
     """To the neck's width, held times `scale`."""
-    return replace(conv(g, x, kernel(*m).times(scale)), scale=scale)
+    (layer,) = layers_of(m)
+    return replace(conv(g, x, layer.kernel.times(scale)), scale=scale)
 
 
 def fusion_weights(m: FuseNode) -> list[float]:
     """The normalised weights of a node's inputs."""
     weights = m.weights.detach().double().relu()
-    return (weights / (weights.sum() + 1e-4)).tolist()
+    normalised: list[float] = (weights / (weights.sum() + 1e-4)).tolist()
+    return normalised
 
 
-def wanted_scales(m: BiFPNLayer | None) -> Scales:
-    """Scales of P3, P4, P5 that spare the layer which reads them next a product each."""
-    if m is None:
-        return 1.0, 1.0, 1.0
+def wanted_scales(m: BiFPNLayer) -> Scales:
+    """Scales of P3, P4 and P5 that spare the layer which reads them a product each."""
     p3 = fusion_weights(m.p3_out)[0]
     p4, p5 = fusion_weights(m.p4_down)
     return p3 or 1.0, p4 or 1.0, p5 or 1.0  # a weight of zero cannot be divided by
@@ -65,18 +65,18 @@ def bifpn(g: Graph, levels: Levels, second: Levels, m: BiFPNLayer, scales: Scale
     return [p3, p4, p5]
 
 
-def fuse(
-    g: Graph, m: FuseNode, parts: Sequence[tuple[Map, int]], *, scale: float = 1.0
-) -> Map:
-    """The weighted sum of maps, each enlarged by its factor, swish, the node's convolutions."""
+def fuse(g: Graph, m: FuseNode, parts: Sequence[tuple[Map, int]], *, scale: float = 1.0) -> Map:
+    """The weighted sum of maps, each enlarged by its factor, swish, the node's convolutions.
+
+    A weight without a map counts in the sum that the others are divided by (see V1's P5).
+    """
     terms = []
     for (x, factor), weight in zip(parts, fusion_weights(m), strict=False):
-        x = rescale(g, x, weight)
-        terms.append(upsample(g, x, factor) if factor > 1 else x)
-    total = add(g, *(replace(term, scale=1.0) for term in terms))
+        terms.append(replace(upsample(g, rescale(g, x, weight), factor), scale=1.0))
+    total = add(g, *terms)
     swish = elementwise(g, "Mul", total, elementwise(g, "Sigmoid", total))
-    y = conv(g, conv(g, swish, kernel(m.depthwise)), kernel(m.pointwise, m.norm).times(scale))
-    return replace(y, scale=scale)
+    y = conv(g, swish, kernel(m.depthwise))
+    return replace(conv(g, y, kernel(m.pointwise).then(m.norm).times(scale)), scale=scale)
 
 
 def shrink(g: Graph, x: Map) -> Map:
@@ -98,19 +98,23 @@ def inject(g: Graph, levels: Levels, m: SemanticInjection, scales: Scales) -> Le
     semantics = enhance(g, levels[2], m.enhance)
     bases = (*levels[:2], semantics)
     results = []
-    for x, layer, factor, scale in zip(bases, m.gates, (4, 2, 1), scales, strict=True):
-        factors = conv(g, semantics, kernel(layer), act="Sigmoid")
+    for x, layer, scale in zip(bases, layers_of_each(m), scales, strict=True):
+        factors = conv(g, semantics, layer, "Sigmoid")
         both = torch.full((factors.channels,), scale)
         factors = conv(g, factors, per_channel(both, both))
-        if factor > 1:
-            factors = upsample(g, factors, factor)
+        factors = upsample(g, factors, semantics.stride // x.stride)
         results.append(replace(elementwise(g, "Mul", x, factors), scale=scale))
     return results
 
 
+def layers_of_each(m: SemanticInjection) -> list[Kernel]:
+    """The gates' convolutions."""
+    return [kernel(each) for each in all_of(torch.nn.Conv2d, m.gates)]
+
+
 def enhance(g: Graph, p5: Map, m: SemanticEnhancement) -> Map:
     """P5 plus one vector, pooled over the places that a softmax points at."""
-    logits = narrow_conv(g, p5.name, widened_inputs(kernel(m.attend), p5.width))
+    logits = narrow_conv(g, p5.name, kernel(m.attend).padded(1, p5.width))
     share = g.node("Softmax", g.node("Reshape", logits, g.integers(0, -1, 1)), axis=1)  # (B, HW, 1)
     flat = g.node("Reshape", p5.name, g.integers(0, p5.width, -1))
     pooled = g.node("MatMul", flat, share)  # (B, C, 1)
@@ -119,28 +123,28 @@ def enhance(g: Graph, p5: Map, m: SemanticEnhancement) -> Map:
 
 
 def guide(g: Graph, x: Map, m: GatedFusion) -> Map:
-    """x plus its gated channels, refined."""
+    """The map plus its gated channels, refined."""
     gated = elementwise(g, "Mul", x, gate(g, mean(g, x), m.gate))
     return add(g, sequential(g, gated, m.refine), x)
 
 
 def decouple(g: Graph, x: Map, m: ScaleDecoupling) -> Map:
-    """x - low' + gate * (fine + low'), low' being the suppressed coarse map, enlarged.
+    """Computes x - low' + gate * (fine + low'), low' being the suppressed coarse map, enlarged.
 
-    The coarse map is computed with the opposite sign, as the blocked layout adds but does not
-    subtract. fine + low' comes before the gate, whose share of low' is taken off on the coarse map.
+    The coarse map has the opposite sign, as the blocked layout adds but does not subtract.
+    fine + low' comes before the gate, so the gate's part of low' is taken off on the coarse map.
     """
     cell = m.CELL
-    average = torch.full((x.channels, 1, cell, cell), -1 / cell**2).double()
     nothing = torch.zeros(x.channels).double()
+    average = torch.full((x.channels, 1, cell, cell), -1 / cell**2).double()
     minus_low = conv(g, x, Kernel(average, nothing, cell, x.channels))
     high = add(g, x, upsample(g, minus_low, cell))
-    suppress, gate_fine = kernel(m.suppress), kernel(m.gate_fine)
+    suppress, gate_fine, gate_coarse = map(kernel, (m.suppress, m.gate_fine, m.gate_coarse))
     coarse = conv(g, minus_low, suppress.reading(-1))
     minus_coarse = conv(g, minus_low, replace(suppress, bias=-suppress.bias))
     both = add(g, conv(g, high, kernel(m.enhance)), upsample(g, coarse, cell))
-    coarse_weight = m.gate_coarse.weight.detach().double() - gate_fine.weight
-    shift = upsample(g, conv(g, coarse, Kernel(coarse_weight, nothing)), cell)
+    coarse_part = Kernel(gate_coarse.weight - gate_fine.weight, nothing)
+    shift = upsample(g, conv(g, coarse, coarse_part), cell)
     share = elementwise(g, "Sigmoid", add(g, conv(g, both, gate_fine), shift))
     without = add(g, x, upsample(g, minus_coarse, cell))
     return add(g, without, elementwise(g, "Mul", both, share))
@@ -151,12 +155,8 @@ def scale_sequence(g: Graph, levels: Levels, m: ScaleSequenceAttention) -> Map:
     p3, p4, p5 = levels
     factors = add(g, *(gate(g, pool(g, p3), m.channel) for pool in (mean, peak)))
     fine = elementwise(g, "Mul", p3, factors)
-    of_p3, of_p4, of_p5 = (kernel(each) for each in m.reduce)
+    of_p3, of_p4, of_p5 = map(kernel, all_of(torch.nn.Conv2d, m.reduce))
     coarse = add(g, conv(g, p4, of_p4), upsample(g, conv(g, p5, of_p5), 2))
     together = add(g, conv(g, fine, of_p3), upsample(g, coarse, 2))
     together = times_places(g, together, spatial_gate(g, fine, m.spatial))
-    norm, leaky = m.norm
-    normed = conv(
-        g, together, per_channel(*affine(norm)), act="LeakyRelu", slope=leaky.negative_slope
-    )
-    return add(g, sequential(g, normed, m.mix), p3)
+    return add(g, sequential(g, sequential(g, together, m.norm), m.mix), p3)

@@ -100,9 +100,7 @@ def build(model: NanoB | FeatherFaceV1) -> tuple[onnx.ModelProto, Candidates]:
     return g.model(INPUTS, OUTPUTS), candidates
 
 
-def compare(
-    model: NanoB | FeatherFaceV1, graph: onnx.ModelProto, candidates: Candidates
-) -> Parity:
+def compare(model: NanoB | FeatherFaceV1, graph: onnx.ModelProto, candidates: Candidates) -> Parity:
     """Run network and graph on pictures of noise, with every anchor a candidate."""
     open_graph = onnx.ModelProto()
     open_graph.CopyFrom(graph)

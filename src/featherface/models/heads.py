@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from featherface.models.mobilenet import Pyramid
 
 TASKS = {"class_logits": 2, "box_deltas": 4, "landmark_deltas": 10}
+"""Numbers that each task gives for an anchor."""
 
 
 class Raw(NamedTuple):
@@ -33,25 +34,32 @@ class Heads(nn.Module):
 
     def __init__(self, channels: int, per_cell: tuple[int, ...]) -> None:
         super().__init__()
-        for task, width in TASKS.items():
-            convs = nn.ModuleList(nn.Conv2d(channels, count * width, 1) for count in per_cell)
-            setattr(self, task, convs)
+        self.class_logits, self.box_deltas, self.landmark_deltas = (
+            nn.ModuleList(nn.Conv2d(channels, count * width, 1) for count in per_cell)
+            for width in TASKS.values()
+        )
 
     def prior_init(self) -> None:
         """Small weights, and a class bias that calls almost everything background."""
         for conv in self.modules():
             if isinstance(conv, nn.Conv2d):
                 nn.init.normal_(conv.weight, 0.0, 0.01)
-        for conv in self.get_submodule("class_logits"):
-            logit = math.log(self.PRIOR / (1 - self.PRIOR)) / 2
-            with torch.no_grad():
-                conv.bias.view(-1, 2).copy_(torch.tensor([-logit, logit]))
+        logit = math.log(self.PRIOR / (1 - self.PRIOR)) / 2
+        for name, bias in self.class_logits.named_parameters():
+            if name.endswith("bias"):
+                bias.data.view(-1, 2).copy_(torch.tensor([-logit, logit]))
 
     def forward(self, levels: Pyramid) -> Raw:
         """Three maps of one width -> Raw."""
-        outputs = []
-        for task, width in TASKS.items():
-            maps = [conv(x) for conv, x in zip(self.get_submodule(task), levels, strict=True)]
-            flat = [m.permute(0, 2, 3, 1).reshape(len(m), -1, width) for m in maps]
-            outputs.append(torch.cat(flat, dim=1))
-        return Raw(*outputs)
+        tasks = (self.class_logits, self.box_deltas, self.landmark_deltas)
+        return Raw(
+            *(
+                torch.cat([_rows(conv(x), width) for conv, x in zip(convs, levels, strict=True)], 1)
+                for convs, width in zip(tasks, TASKS.values(), strict=True)
+            )
+        )
+
+
+def _rows(x: Tensor, width: int) -> Tensor:
+    """(B, K * width, H, W) -> (B, H * W * K, width)."""
+    return x.permute(0, 2, 3, 1).reshape(len(x), -1, width)

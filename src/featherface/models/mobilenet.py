@@ -44,12 +44,12 @@ class MobileNetV1(nn.Module):
         super().__init__()
         if [len(stage) for stage in widths] != [len(stage) for stage in STRIDES]:
             raise ValueError(f"widths must be 6, 6 and 2 numbers, not {widths}")
-        stages = []
+        stages: list[nn.Module] = []
         channels = 3
         for stage_widths, strides in zip(widths, STRIDES, strict=True):
             blocks: list[nn.Module] = []
             for width, stride in zip(stage_widths, strides, strict=True):
-                if channels == 3:
+                if not stages and not blocks:
                     blocks.append(conv_bn_act(3, width, 3, stride=stride))
                 else:
                     blocks.append(depthwise_separable(channels, width, stride=stride))

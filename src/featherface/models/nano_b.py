@@ -1,10 +1,11 @@
 """Nano-B: the light detector, with or without the three modules for small faces.
 
     C3 -> ScaleDecoupling* -> CBAM -+                +-> ASSN* (else CBAM) -+
-    C4 --------------------> CBAM -+-> BiFPN + MSE* -+-> CBAM --------------+-> SSH -> shuffle -> heads
-    C5 --------------------> CBAM -+                +-> CBAM --------------+
+    C4 --------------------> CBAM --+-> BiFPN + MSE* +-> CBAM --------------+-> context -> heads
+    C5 --------------------> CBAM --+                +-> CBAM --------------+
 
-The starred modules make it Nano-B Enhanced. After FeatherFace (Kim et al., Electronics 14(3), 2025).
+The context is SSH and a channel shuffle. The starred modules make it Nano-B Enhanced. After
+FeatherFace (Kim et al., Electronics 14(3), 2025).
 """
 
 from __future__ import annotations
@@ -96,7 +97,8 @@ class NanoB(nn.Module):
     def forward(self, images: Tensor) -> Raw:
         """(B, 3, H, W) normalised RGB, H and W multiples of 32 -> Raw of A anchors."""
         c3, c4, c5 = self.backbone(images)
-        taps = [attend(x) for attend, x in zip(self.attention, (self.decouple(c3), c4, c5), strict=True)]
+        taps = [self.decouple(c3), c4, c5]
+        taps = [attend(x) for attend, x in zip(self.attention, taps, strict=True)]
         levels = Pyramid(*(project(x) for project, x in zip(self.project, taps, strict=True)))
         levels = self.inject(levels)
         second = tuple(project(x) for project, x in zip(self.project_again, taps[1:], strict=True))

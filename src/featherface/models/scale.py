@@ -54,9 +54,7 @@ class ScaleSequenceAttention(nn.Module):
         self.channel = bottleneck(channels, channels // 8)
         self.spatial = SpatialAttention()
         # A 1x1 convolution of the three concatenated maps is the sum of one on each.
-        self.reduce = nn.ModuleList(
-            nn.Conv2d(channels, hidden, 1, bias=False) for _ in range(3)
-        )
+        self.reduce = nn.ModuleList(nn.Conv2d(channels, hidden, 1, bias=False) for _ in range(3))
         self.norm = nn.Sequential(nn.BatchNorm2d(hidden), nn.LeakyReLU(0.1, inplace=True))
         self.mix = nn.Sequential(
             *conv_bn_act(hidden, hidden, 3, groups=hidden), *conv_bn(hidden, channels)
@@ -70,8 +68,6 @@ class ScaleSequenceAttention(nn.Module):
         fine = p3 * gate
         place = self.spatial(fine)  # (B, 1, H, W); one factor a place commutes with the 1x1
         stacked = (
-            self.reduce[0](fine)
-            + upsample(self.reduce[1](p4), 2)
-            + upsample(self.reduce[2](p5), 4)
+            self.reduce[0](fine) + upsample(self.reduce[1](p4), 2) + upsample(self.reduce[2](p5), 4)
         )
         return p3 + self.mix(self.norm(stacked * place))

@@ -76,8 +76,8 @@ class Detector:
         self.info = self._session.info
 
     def __reduce__(self) -> tuple[Callable[..., Detector], tuple[str]]:
-        settings = {"score": self.score, "size": self.size, "threads": self._threads}
-        return partial(Detector, **settings), (self._weights,)
+        opener = partial(Detector, score=self.score, size=self.size, threads=self._threads)
+        return opener, (self._weights,)
 
     def detect(self, picture: Picture, *, score: float | None = None) -> Detections:
         """Finds the faces of one picture.

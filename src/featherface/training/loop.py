@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
+import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,8 @@ class FitConfig:
 
     Attributes:
         crops: crops to see, over all ranks; the run is over when they are seen,
-        minutes: or when so much time has been spent training, whichever comes first.
+        minutes: or when so much time has been spent training, whichever comes first (a year,
+            unless told).
         batch: crops a step, over all ranks.
         rate: peak learning rate.
         warmup: share of the run spent warming up.
@@ -44,7 +46,7 @@ class FitConfig:
     """
 
     crops: int = 1_000_000
-    minutes: float = math.inf
+    minutes: float = 365 * 24 * 60.0
     batch: int = 32
     rate: float = 2e-3
     warmup: float = 0.01
@@ -69,6 +71,8 @@ def fit(
     report: Report = lambda _: None,
 ) -> Average:
     """Train a network, going on from `run/state.pt` when there is one.
+
+    Ctrl-C and SIGTERM end the run after the step, with everything saved.
 
     Args:
         model: the network; changed in place.
@@ -97,7 +101,7 @@ def fit(
         _forget(run / "metrics.jsonl", seen)
     network: nn.Module = model
     if ranks > 1:
-        network = nn.parallel.DistributedDataParallel(model, broadcast_buffers=False)
+        network = nn.parallel.DistributedDataParallel(model)
 
     def save() -> None:
         if rank:
@@ -117,42 +121,44 @@ def fit(
     before, logged = spent, seen
     totals: dict[str, float] = {}
     source = batches(seen)
-    while seen < config.crops and spent < config.minutes * 60:
-        batch = next(source)
-        done = max(seen / config.crops, spent / (config.minutes * 60))
-        rate = learning_rate(done, peak=config.rate, warmup=config.warmup, hold=config.hold)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.bfloat16):
-            raw = network(normalise(batch.images))
-        losses = criterion(type(raw)(*(part.float() for part in raw)), batch, anchors)
-        loss = torch.stack(list(losses.values())).sum()
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = clip_grad_norm_(model.parameters(), 10.0)
-        if not torch.isfinite(loss + norm):
-            raise FloatingPointError(
-                f"{run}: after {seen} crops the losses are {losses}, the gradient's norm {norm}"
-            )
-        optimiser.step()
-        average.update(model)
+    stop = False
+    with _requests_to_end() as stopped:
+        while seen < config.crops and spent < config.minutes * 60 and not stop:
+            batch = next(source)
+            done = max(seen / config.crops, spent / (config.minutes * 60))
+            rate = learning_rate(done, peak=config.rate, warmup=config.warmup, hold=config.hold)
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            with torch.autocast("cpu", torch.bfloat16, enabled=config.bfloat16):
+                raw = network(normalise(batch.images))
+            losses = criterion(type(raw)(*(part.float() for part in raw)), batch, anchors)
+            loss = torch.stack(list(losses.values())).sum()
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            norm = clip_grad_norm_(model.parameters(), 10.0)
+            if not torch.isfinite(loss + norm):
+                raise FloatingPointError(
+                    f"{run}: after {seen} crops the losses are {losses}, the gradient's norm {norm}"
+                )
+            optimiser.step()
+            average.update(model)
 
-        seen += config.batch
-        now = time.monotonic()
-        spent = _agree(before + now - started, ranks)
-        for name, value in losses.items():
-            totals[name] = totals.get(name, 0.0) + value.item() * config.batch
-        if now - tick > 30 or seen >= config.crops or spent >= config.minutes * 60:
-            line = {name: total / (seen - logged) for name, total in totals.items()}
-            line |= {"seen": seen, "minutes": spent / 60, "rate": rate}
-            line["crops_per_second"] = (seen - logged) / (now - tick)
-            totals, tick, logged = {}, now, seen
-            if rank == 0:
-                _append(run / "metrics.jsonl", line)
-                report(line)
-        if now - saved > config.save_minutes * 60:
-            saved = now
-            save()
+            seen += config.batch
+            now = time.monotonic()
+            spent, stop = _agree(before + now - started, stopped, ranks)
+            for name, value in losses.items():
+                totals[name] = totals.get(name, 0.0) + value.item() * config.batch
+            if now - tick > 30 or seen >= config.crops or spent >= config.minutes * 60:
+                line = {name: total / (seen - logged) for name, total in totals.items()}
+                line |= {"seen": seen, "minutes": spent / 60, "rate": rate}
+                line["crops_per_second"] = (seen - logged) / (now - tick)
+                totals, tick, logged = {}, now, seen
+                if rank == 0:
+                    _append(run / "metrics.jsonl", line)
+                    report(line)
+            if now - saved > config.save_minutes * 60:
+                saved = now
+                save()
     save()
     return average
 
@@ -182,13 +188,26 @@ def _groups(model: nn.Module, decay: float) -> list[dict[str, Any]]:
     return [{"params": kernels, "weight_decay": decay}, {"params": rest, "weight_decay": 0.0}]
 
 
-def _agree(spent: float, ranks: int) -> float:
-    """The first rank's clock, so that all stop at the same step."""
+@contextmanager
+def _requests_to_end() -> Iterator[list[int]]:
+    """Notes Ctrl-C and SIGTERM in the list, so that the step is finished and the state saved."""
+    received: list[int] = []
+    kinds = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(kind, lambda number, _: received.append(number)) for kind in kinds]
+    try:
+        yield received
+    finally:
+        for kind, handler in zip(kinds, before, strict=True):
+            signal.signal(kind, handler)
+
+
+def _agree(spent: float, stopped: list[int], ranks: int) -> tuple[float, bool]:
+    """The first rank's clock, and whether any rank was asked to end: all stop at one step."""
     if ranks == 1:
-        return spent
-    clock = torch.tensor(spent, dtype=torch.float64)
-    torch.distributed.broadcast(clock, 0)
-    return clock.item()
+        return spent, bool(stopped)
+    clock = torch.tensor([0.0 if torch.distributed.get_rank() else spent, len(stopped)])
+    torch.distributed.all_reduce(clock)
+    return float(clock[0]), bool(clock[1])
 
 
 def _forget(path: Path, seen: int) -> None:

@@ -29,7 +29,8 @@ Criterion = Callable[[Raw, Batch, Tensor], Losses]
 OVERLAP = 0.35  # multibox: an anchor is positive from this IoU on
 FORCED = 0.2  # multibox: a face's best anchor is positive from this IoU on
 NEGATIVES = 7  # multibox: hard negatives per positive
-CANDIDATES = 10  # aligned: anchors a face may take
+CANDIDATES = (9, 40)  # aligned: fewest and most anchors that a face may take,
+PIXELS_EACH = 6  # aligned: one for so many pixels of its side
 
 
 def multibox_loss(raw: Raw, batch: Batch, anchors: Tensor) -> Losses:
@@ -84,7 +85,9 @@ def aligned_loss(raw: Raw, batch: Batch, anchors: Tensor) -> Losses:
         overlap = torch.maximum(overlap, 0.5 * batch.overlap)
         score = logits[batch.image, batch.anchor].sigmoid()
         fitness = score.sqrt() * overlap.pow(4) + 1e-9
-        chosen = _rank_in_group(fitness, batch.face) < CANDIDATES
+        side = (batch.boxes[:, 2:] - batch.boxes[:, :2]).prod(1).sqrt()
+        limit = (side / PIXELS_EACH).clamp(*CANDIDATES)
+        chosen = _rank_in_group(fitness, batch.face) < limit[batch.face]
         keep = _winners(batch, fitness, chosen, logits.shape)
         image, anchor, face = batch.image[keep], batch.anchor[keep], batch.face[keep]
         fitness, overlap = fitness[keep], overlap[keep]

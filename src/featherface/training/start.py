@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -9,7 +10,8 @@ from safetensors.torch import load_file
 
 from featherface.models.nano_b import NanoB
 from featherface.pruning.backbone import State, slice_backbone
-from featherface.training.checkpoint import CheckpointError
+from featherface.pruning.surgery import cut_network
+from featherface.training.checkpoint import CheckpointError, load_model
 
 PREFIXES = {"backbone.": False, "body.": True, "stage": True}
 """How the keys of a backbone begin: ours, FeatherFace V1's, the ImageNet classifier's; and whether
@@ -19,7 +21,10 @@ STEM = "stage1.0.0.weight"
 
 
 def start_from(model: NanoB, path: Path) -> str:
-    """Copy weights into `model`: all of them when they fit, else the backbone's best channels.
+    """Copy weights into `model`.
+
+    All of them when they are of such a network; those of a network that differs only in a wider
+    backbone are cut down to fit; any other file gives its backbone's best channels.
 
     Returns:
         What was done, for the log and the provenance.
@@ -31,13 +36,17 @@ def start_from(model: NanoB, path: Path) -> str:
         state = load_file(path)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: not a safetensors file ({error})") from error
-    ours = model.state_dict()
-    if {name: value.shape for name, value in state.items()} == {
-        name: value.shape for name, value in ours.items()
-    }:
-        model.load_state_dict(state)
-        return f"all weights of {path.name}"
     try:
+        source, _ = load_model(path)
+    except CheckpointError:  # of another project
+        source = None
+    try:
+        if source and source.config == model.config:
+            model.load_state_dict(state)
+            return f"all weights of {path.name}"
+        if source and replace(source.config, widths=model.config.widths) == model.config:
+            model.load_state_dict(cut_network(source, model.config.widths).state_dict())
+            return f"all of {path.name}, its backbone's channels chosen by FPGM"
         cut, _ = slice_backbone(_backbone(state), model.config.widths)
         model.backbone.load_state_dict(cut)
     except (LookupError, ValueError, RuntimeError) as error:

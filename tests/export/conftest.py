@@ -1,0 +1,18 @@
+"""Every network of the zoo, exported once."""
+
+from __future__ import annotations
+
+import pytest
+from stirring import Exported, info_of, stirred
+
+from featherface.export.onnx import export_onnx
+from featherface.models.zoo import MODELS
+
+
+@pytest.fixture(scope="session", params=list(MODELS))
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """Each network in turn."""
+    model = stirred(request.param)
+    info = info_of(model)
+    path = tmp_path_factory.mktemp("exported") / f"{request.param}.onnx"
+    return Exported(model, info, path, export_onnx(model, path, info))
