@@ -28,7 +28,7 @@ from featherface.metadata import KEY, ModelInfo
 from featherface.models.featherface_v1 import FeatherFaceV1
 from featherface.models.heads import Raw
 from featherface.models.layers import MEAN_RGB, normalise
-from featherface.models.nano_b import NanoB
+from featherface.models.nano_b import NanoB, NanoBConfig
 from featherface.runtime.detector import OVERLAP, Detector
 from featherface.runtime.session import Session
 from featherface.training.upstream import load_featherface_v1
@@ -229,6 +229,23 @@ def test_every_convolution_runs_in_the_blocked_layout(exported: Exported, tmp_pa
     if "com.microsoft.nchwc" not in domains:
         pytest.skip("ONNX Runtime has no blocked layout on this kind of processor")
     assert set(domains) == {"com.microsoft.nchwc"}
+
+
+ODD = ((7, 9, 17, 20, 21, 33), (30, 31, 5, 40, 41, 18), (19, 23))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        NanoBConfig(widths=ODD, repeats=1),
+        NanoBConfig(channels=24),
+        NanoBConfig(widths=ODD, channels=24, semantic=False),
+    ],
+)
+def test_any_widths(tmp_path: Path, config: NanoBConfig) -> None:
+    torch.manual_seed(0)
+    model = NanoB(config).eval()
+    export_onnx(model, tmp_path / "network.onnx", info_of(model))
 
 
 def test_a_graph_that_differs_is_never_put_in_place(tmp_path: Path) -> None:

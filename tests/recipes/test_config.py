@@ -53,7 +53,7 @@ def test_every_entry_arrives(recipe: Path) -> None:
         small = [4, 9.5]
         [fit]
         crops = 100
-        minutes = inf
+        minutes = 90
         bfloat16 = true
         """
     )
@@ -65,7 +65,7 @@ def test_every_entry_arrives(recipe: Path) -> None:
         seed=7,
         data=(DataConfig(labels="some/labels.txt", weight=3.0), DataConfig(labels="others")),
         crop=CropConfig(size=64, small=(4.0, 9.5)),
-        fit=FitConfig(crops=100, bfloat16=True),
+        fit=FitConfig(crops=100, minutes=90.0, bfloat16=True),
     )
 
 

@@ -110,3 +110,14 @@ def test_broken_files_are_named(tiny: NanoB, weights_file: Path, content: bytes 
         weights_file.write_bytes(content)
     with pytest.raises(CheckpointError, match=r"weights\.safetensors: not a safetensors file"):
         start_from(tiny, weights_file)
+
+
+def test_a_network_that_is_wider_inside_is_cut_down(tiny: NanoB, weights_file: Path) -> None:
+    save_model(weights_file, tiny, {})
+    widths = tuple(tuple(max(width - 1, 4) for width in stage) for stage in tiny.config.widths)
+    narrow = NanoB(replace(tiny.config, widths=widths))
+    said = start_from(narrow, weights_file)
+    assert said.startswith("all of weights.safetensors")
+    theirs = tiny.state_dict()
+    for name, value in narrow.heads.state_dict().items():
+        assert torch.equal(value, theirs[f"heads.{name}"])

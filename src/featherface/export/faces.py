@@ -16,7 +16,6 @@ from featherface.anchors import AnchorSpec
 from featherface.export.graph import Graph
 from featherface.export.heads import CODE, Head
 
-
 GROWTH = 6.0
 """The largest logarithm that a box's side grows by, as in `models.decode`."""
 
@@ -50,10 +49,10 @@ def add_faces(g: Graph, images: str, heads: Sequence[Head], spec: AnchorSpec) ->
     ]
     found = Candidates(*(g.node("Concat", *parts, axis=0) for parts in zip(*levels, strict=True)))
     kept = suppress(g, images, found)
-    g.node("Gather", found.boxes, kept, name="boxes")
-    g.node("Gather", found.scores, kept, name="scores")
-    g.node("Gather", found.landmarks, kept, name="landmarks")
-    g.node("Gather", found.pictures, kept, name="image_index")
+    g.output("boxes", "Gather", found.boxes, kept)
+    g.output("scores", "Gather", found.scores, kept)
+    g.output("landmarks", "Gather", found.landmarks, kept)
+    g.output("image_index", "Gather", found.pictures, kept)
     return found
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from featherface.export.attention import cbam
 from featherface.export.graph import Graph, Map
 from featherface.export.heads import Head, head
-from featherface.export.kernels import Kernel, all_of, kernel, layers_of
+from featherface.export.kernels import all_of, kernel, layers_of
 from featherface.export.layers import (
     activate,
     add,
@@ -86,21 +86,27 @@ def shrink(g: Graph, x: Map) -> Map:
 def deformable_ssh(g: Graph, x: Map, m: DeformableSSH) -> Map:
     """The three fields, concatenated, ReLU."""
     stem = deformable(g, x, m.stem)
-    fields = [deformable(g, y, layers) for y, layers in ((x, m.field3), (stem, m.field5))]
-    between = deformable(g, stem, nn.Sequential(*list(m.field7)[:3]))
-    fields.append(deformable(g, between, nn.Sequential(*list(m.field7)[3:])))
+    fields = [deformable(g, x, m.field3)]
+    fields += [deformable(g, stem, layers) for layers in (m.field5, m.field7)]
     return elementwise(g, "Relu", concat(g, *fields))
 
 
 def deformable(g: Graph, x: Map, modules: nn.Sequential) -> Map:
-    """A deformable convolution and what belongs to it."""
-    (layer,) = all_of(DeformableConv, list(modules)[:1])
-    weight = layer.weight.detach().double()
-    nothing = torch.zeros(len(weight)).double()
-    # What follows it follows a plain convolution of the same weights too; the mask counts twice.
-    plain = nn.utils.skip_init(nn.Conv2d, weight.shape[1], len(weight), 3, bias=False)
-    del plain, nothing
-    raise NotImplementedError
+    """Deformable convolutions, each with the norm and the activation behind it, if any."""
+    convs = [module for module in modules if isinstance(module, DeformableConv)]
+    for module, (k, act, slope) in zip(convs, layers_of(modules), strict=True):
+        name = g.node(
+            "DeformConv",
+            x.name,
+            tensor(g, k.weight),
+            narrow_conv(g, x.name, kernel(module.offset)),
+            tensor(g, k.bias),
+            g.node("Sigmoid", narrow_conv(g, x.name, kernel(module.modulate))),
+            kernel_shape=[k.side, k.side],
+            pads=[k.margin] * 4,
+        )
+        x = activate(g, g.declare(Map(name, k.outputs, x.stride)), act, slope)
+    return x
 
 
 def shuffle_block(g: Graph, x: Map, m: ShuffleBlock) -> Map:

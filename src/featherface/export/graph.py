@@ -77,31 +77,36 @@ class Graph:
         """A constant float32 vector."""
         return self.constant(np.array(values, np.float32))
 
-    def node(self, op: str, *inputs: str, name: str = "", **attributes: Attribute) -> str:
+    def node(self, op: str, *inputs: str, **attributes: Attribute) -> str:
         """Add an operator with one output, and return the name of that.
 
         Args:
             op: the operator.
             inputs: names of tensors, "" for one that is left out.
-            name: of the output, when it leaves the graph.
             attributes: of the operator.
         """
-        name = name or f"{op}_{len(self._nodes)}"
-        self._nodes.append(helper.make_node(op, inputs, [name], name=name, **attributes))
+        return self.output(f"{op}_{len(self._nodes)}", op, *inputs, **attributes)
+
+    def output(self, name: str, op: str, *inputs: str, **attributes: Attribute) -> str:
+        """As `node`, with a name for the output: that of one that leaves the graph."""
+        node = helper.make_node(op, inputs, [name], name=name)
+        pairs = attributes.items()
+        node.attribute.extend(helper.make_attribute(key, value) for key, value in pairs)
+        self._nodes.append(node)
         return name
 
     def map(
         self, op: str, *inputs: str, channels: int, stride: int, **attributes: Attribute
     ) -> Map:
         """Add an operator whose output is a padded feature map."""
-        result = Map(self.node(op, *inputs, **attributes), channels, stride)
-        cells = [f"height/{stride}", f"width/{stride}"] if stride else [1, 1]
-        self._shapes.append(
-            helper.make_tensor_value_info(
-                result.name, TensorProto.FLOAT, ["batch", result.width, *cells]
-            )
-        )
-        return result
+        return self.declare(Map(self.node(op, *inputs, **attributes), channels, stride))
+
+    def declare(self, x: Map) -> Map:
+        """Write down the shape of a map, and return the map."""
+        cells = [f"height/{x.stride}", f"width/{x.stride}"] if x.stride else [1, 1]
+        shape = ["batch", x.width, *cells]
+        self._shapes.append(helper.make_tensor_value_info(x.name, TensorProto.FLOAT, shape))
+        return x
 
     def model(
         self, inputs: dict[str, tuple[int, Dims]], outputs: dict[str, tuple[int, Dims]]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
+
+from featherface.models.deformable import DeformableConv
 
 T = TypeVar("T", bound=nn.Module)
 
@@ -88,9 +89,13 @@ def layers_of(modules: nn.Sequential) -> list[Layer]:
         TypeError: a module of another kind.
     """
     layers: list[Layer] = []
-    for module in modules:
+    for module in modules.children():
         if isinstance(module, nn.Conv2d):
             layers.append(Layer(kernel(module)))
+        elif isinstance(module, DeformableConv):
+            alone = module.weight.detach().double()
+            # The factor of two is that of its mask.
+            layers.append(Layer(Kernel(2 * alone, torch.zeros(len(alone)).double())))
         elif isinstance(module, nn.BatchNorm2d) and layers:
             layers[-1] = Layer(layers[-1].kernel.then(module))
         elif isinstance(module, nn.BatchNorm2d):
@@ -104,14 +109,14 @@ def layers_of(modules: nn.Sequential) -> list[Layer]:
     return layers
 
 
-def all_of(kind: type[T], modules: Iterable[nn.Module]) -> list[T]:
-    """The modules, when they are all of one kind.
+def all_of(kind: type[T], modules: nn.Module) -> list[T]:
+    """The members of a list of modules, when they are all of one kind.
 
     Raises:
         TypeError: one of them is not.
     """
     found = []
-    for module in modules:
+    for module in modules.children():
         if not isinstance(module, kind):
             raise TypeError(f"no rule to export {type(module).__name__} for {kind.__name__}")
         found.append(module)

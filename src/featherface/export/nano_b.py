@@ -12,7 +12,6 @@ from featherface.export.attention import cbam
 from featherface.export.graph import Graph, Map
 from featherface.export.heads import Head, head
 from featherface.export.kernels import (
-    Kernel,
     all_of,
     identity,
     layers_of,
@@ -57,11 +56,11 @@ def nano_b(g: Graph, images: str, m: NanoB) -> list[Head]:
 
 def backbone(g: Graph, images: str, m: MobileNetV1) -> Levels:
     """C3, C4, C5."""
-    first, *others = all_of(nn.Sequential, m.stage1)
-    x = stem(g, images, first)
+    stages = [all_of(nn.Sequential, stage) for stage in (m.stage1, m.stage2, m.stage3)]
+    x = stem(g, images, stages[0].pop(0))
     taps = []
-    for stage in (others, m.stage2, m.stage3):
-        for block in all_of(nn.Sequential, stage):
+    for blocks in stages:
+        for block in blocks:
             x = sequential(g, x, block)
         taps.append(x)
     return taps
@@ -113,7 +112,6 @@ def context(g: Graph, x: Map, m: ContextModule) -> tuple[Map, list[int]]:
     short = conv(g, x, stacked(three.kernel, one.kernel.enlarged(3)), "Relu")
     deep = conv(g, x, stacked(five_1.kernel, seven_1.kernel), *five_1[1:])
     deep = conv(g, deep, side_by_side(five_2.kernel, seven_2.kernel), *seven_2[1:])
-    passed: Kernel = identity(branch).enlarged(3)
-    deep = conv(g, deep, side_by_side(passed, seven_3.kernel), "Relu")
+    deep = conv(g, deep, side_by_side(identity(branch).enlarged(3), seven_3.kernel), "Relu")
     starts = (0, short.width, short.width + branch, branch)  # 3x3, 5x5, 7x7, 1x1
     return concat(g, short, deep), [start + i for start in starts for i in range(branch)]

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
+from torch import nn
 
 from featherface.export.attention import gate, spatial_gate, times_places
 from featherface.export.graph import Graph, Map
@@ -98,18 +99,13 @@ def inject(g: Graph, levels: Levels, m: SemanticInjection, scales: Scales) -> Le
     semantics = enhance(g, levels[2], m.enhance)
     bases = (*levels[:2], semantics)
     results = []
-    for x, layer, scale in zip(bases, layers_of_each(m), scales, strict=True):
-        factors = conv(g, semantics, layer, "Sigmoid")
+    for x, layer, scale in zip(bases, all_of(nn.Conv2d, m.gates), scales, strict=True):
+        factors = conv(g, semantics, kernel(layer), "Sigmoid")
         both = torch.full((factors.channels,), scale)
         factors = conv(g, factors, per_channel(both, both))
         factors = upsample(g, factors, semantics.stride // x.stride)
         results.append(replace(elementwise(g, "Mul", x, factors), scale=scale))
     return results
-
-
-def layers_of_each(m: SemanticInjection) -> list[Kernel]:
-    """The gates' convolutions."""
-    return [kernel(each) for each in all_of(torch.nn.Conv2d, m.gates)]
 
 
 def enhance(g: Graph, p5: Map, m: SemanticEnhancement) -> Map:
@@ -155,7 +151,7 @@ def scale_sequence(g: Graph, levels: Levels, m: ScaleSequenceAttention) -> Map:
     p3, p4, p5 = levels
     factors = add(g, *(gate(g, pool(g, p3), m.channel) for pool in (mean, peak)))
     fine = elementwise(g, "Mul", p3, factors)
-    of_p3, of_p4, of_p5 = map(kernel, all_of(torch.nn.Conv2d, m.reduce))
+    of_p3, of_p4, of_p5 = map(kernel, all_of(nn.Conv2d, m.reduce))
     coarse = add(g, conv(g, p4, of_p4), upsample(g, conv(g, p5, of_p5), 2))
     together = add(g, conv(g, fine, of_p3), upsample(g, coarse, 2))
     together = times_places(g, together, spatial_gate(g, fine, m.spatial))

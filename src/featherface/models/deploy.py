@@ -1,4 +1,4 @@
-"""What a network says of every anchor of a picture, in pixels: the meaning that export preserves."""
+"""What a network says of every anchor, in pixels: the meaning that an export has to keep."""
 
 from __future__ import annotations
 

@@ -6,6 +6,8 @@ import copy
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from featherface.export.onnx import export_onnx
 from featherface.metadata import ModelError, ModelInfo
 from featherface.models.featherface_v1 import FeatherFaceV1
@@ -74,5 +76,5 @@ def _load(path: Path) -> tuple[NanoB | FeatherFaceV1, dict[str, Any]]:
     except CheckpointError as error:
         try:
             return load_featherface_v1(path), {"name": "featherface_v1"}
-        except (ValueError, OSError):
+        except (SafetensorError, ValueError, OSError):
             raise ModelError(str(error)) from error

@@ -15,7 +15,7 @@ def learning_rate(done: float, *, peak: float, warmup: float, hold: float) -> fl
         hold: share of the run until which the rate stays at its peak.
     """
     if done < warmup:
-        return peak * (done + 0.02 * warmup) / (1.02 * warmup)
+        return peak * (done / warmup + 0.02) / 1.02
     if done <= hold:
         return peak
     fall = (min(done, 1.0) - max(hold, warmup)) / (1 - max(hold, warmup))
