@@ -14,7 +14,9 @@ test: ## all tests
 	python -m pytest
 
 bench: ## every benchmark, one after the other; rows go to benchmarks/results
-	set -e; for script in benchmarks/*.py; do python "$$script"; done
+	python benchmarks/evaluation.py
+	python benchmarks/training.py
+	python benchmarks/peers.py
 
 picture: ## the collage and, by the shipped weights, the README's picture of found faces
 	python assets/make_collage.py

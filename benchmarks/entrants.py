@@ -13,12 +13,11 @@ from typing import Literal
 
 import scrfd
 import yunet
+from featherface.evaluation.prediction import Finder
+from featherface.runtime.detector import OVERLAP, Detector
 from rows import REFERENCE
 from scrfd import Scrfd
 from yunet import YuNet
-
-from featherface.evaluation.prediction import Finder
-from featherface.runtime.detector import OVERLAP, Detector
 
 Family = Literal["featherface", "yunet", "scrfd"]
 
@@ -84,6 +83,7 @@ def enter_all(ours: Path, v1: Path, peers: Path, *, folder: Path) -> list[Entran
 def _enter(name: str, family: Family, file: Path, parameters: int, folder: Path) -> Entrant:
     """Derives the two graphs of a detector."""
     import onnx  # here, so that a process that only detects does not carry it
+
     from onnx_cost import forward_only, free_size
 
     if not file.is_file():

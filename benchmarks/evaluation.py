@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 from cyclopts import App
-from machine import this_machine
 
 from featherface.evaluation.tables import append_row
 from featherface.evaluation.wider_face import LISTS, evaluate, read_ground_truth
+from machine import this_machine
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "evaluation"))  # where the plain form proves the fast one

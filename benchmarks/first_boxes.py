@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 from entrants import OPEN
-
 from featherface.image import fit
 
 

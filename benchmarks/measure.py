@@ -11,18 +11,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from entrants import OPEN, OVERLAPS, Entrant
-from install import installed_bytes
-from onnx_cost import count_macs, count_numbers
 from PIL import Image, ImageOps
-from race import Event, race
-from rows import REFERENCE, Accuracy, Cost, Speed
 
+from entrants import OPEN, OVERLAPS, Entrant
 from featherface.data.labels import read_labels
 from featherface.evaluation.bootstrap import Difference, difference, resample
 from featherface.evaluation.labelled import evaluate
 from featherface.evaluation.prediction import Conditions, predict
 from featherface.types import Pixels, Size
+from install import installed_bytes
+from onnx_cost import count_macs, count_numbers
+from race import Event, race
+from rows import REFERENCE, Accuracy, Cost, Speed
 
 FOLDER = Path(__file__).resolve().parent
 COLLAGE = FOLDER.parent / "assets" / "collage.jpg"

@@ -12,10 +12,10 @@ import tempfile
 from pathlib import Path
 
 from cyclopts import App
-from table import README, RESULTS, ROWS, TABLES, publish
 
 from featherface import ModelError
 from featherface import weights as shipped
+from table import README, RESULTS, ROWS, TABLES, publish
 
 V1 = "featherface_v1_widerface.safetensors"
 

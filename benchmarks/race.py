@@ -19,11 +19,11 @@ from multiprocessing.connection import Connection
 from typing import Literal, NamedTuple
 
 import numpy as np
-from entrants import OPEN, Entrant
-from peer import open_graph, planar
 
+from entrants import OPEN, Entrant
 from featherface.image import fit
 from featherface.types import Pixels, Size
+from peer import open_graph, planar
 
 Stage = Literal["forward", "end", "fit"]
 STAGES: tuple[Stage, ...] = ("forward", "end", "fit")

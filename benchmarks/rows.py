@@ -8,9 +8,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from machine import Machine
-
 from featherface.files import write_atomically
+from machine import Machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rows import REFERENCE, Accuracy, Run, Speed, read
-
 from featherface.files import write_atomically
+from rows import REFERENCE, Accuracy, Run, Speed, read
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"

@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from machine import this_machine
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -38,6 +37,7 @@ from featherface.models.nano_b import NanoB
 from featherface.models.zoo import nano_b_enhanced_dense
 from featherface.training.loop import FitConfig, fit
 from featherface.training.losses import FORCED, NEGATIVES, OVERLAP, multibox_loss
+from machine import this_machine
 
 RESULTS = Path(__file__).parent / "results" / "training.md"
 WARM = 2  # steps that do not count

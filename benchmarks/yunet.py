@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from peer import STRIDES, cells, join, open_graph, planar, settle
 
 from featherface.image import Fitted
 from featherface.types import Detections, Floats, Size
+from peer import STRIDES, cells, join, open_graph, planar, settle
 
 OVERLAP = 0.45
 """IoU for suppression in the authors' test configuration."""

@@ -43,6 +43,9 @@ class Command(NamedTuple):
 RECIPES = "featherface.recipes"
 COMMANDS = (
     Command("train", f"{RECIPES}.train:main", "train", "Train a network on labelled pictures."),
+    Command(
+        "calibrate", f"{RECIPES}.calibrate:main", "train,evaluate", "Make scores probabilities."
+    ),
     Command("export", f"{RECIPES}.export:main", "export", "Turn a trained network into .onnx."),
     Command("evaluate", f"{RECIPES}.evaluate:main", "evaluate", "Measure a network's accuracy."),
     Command("info", f"{RECIPES}.info:main", "train", "Count a network's parameters and work."),

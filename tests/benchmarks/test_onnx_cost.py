@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+
 from onnx_cost import (
     black_picture,
     count_macs,

@@ -9,14 +9,14 @@ from types import ModuleType
 import numpy as np
 import onnx
 import pytest
+
 import scrfd
 import yunet
-from onnx_cost import free_size
-from peer import STRIDES, planar, settle
-
 from featherface import boxes
 from featherface.image import Fit, fit
 from featherface.types import Detections, Floats
+from onnx_cost import free_size
+from peer import STRIDES, planar, settle
 
 SIZE = (64, 96)  # height, width
 COLLAGE = Path(__file__).resolve().parents[2] / "assets" / "collage.jpg"

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from rows import read
 
 from featherface.data.label_text import write_labels
 from featherface.data.labels import read_labels
+from rows import read
 
 ROOT = Path(__file__).resolve().parents[2]
 

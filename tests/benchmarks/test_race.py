@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+
 from entrants import Entrant
 from measure import picture_for
 from onnx_cost import forward_only

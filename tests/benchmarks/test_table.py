@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from machine import this_machine
 from PIL import Image
+
+from machine import this_machine
 from plot import draw
 from rows import Accuracy, Cost, Run, Speed, read, write
 from table import END, README, RESULTS, ROWS, START, TABLES, publish, replace_block, summary, tables

@@ -416,3 +416,13 @@ def test_dense_differs_from_pruned_in_widths_only() -> None:
     dense, pruned = nano_b_enhanced_dense(), nano_b_enhanced()
     assert isinstance(dense, NanoB)
     assert list(dense.state_dict()) == list(pruned.state_dict())
+
+
+def test_rescaling_scores_is_a_line_through_the_logits() -> None:
+    model = nano_b().eval()
+    images = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 50
+    with torch.no_grad():
+        before = model(images).class_logits
+        model.heads.rescale_scores(2.5, -0.75)
+        after = model(images).class_logits
+    torch.testing.assert_close(after.diff(dim=2), 2.5 * before.diff(dim=2) - 0.75)

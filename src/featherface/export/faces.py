@@ -99,9 +99,8 @@ def suppress(g: Graph, images: str, found: Candidates) -> str:
     zero, one = scalar(g, 0), scalar(g, 1)
     batch = g.node("Gather", g.node("Shape", images), zero)
     rows = column(g, g.node("Range", zero, batch, one))
-    own = g.node(
-        "Where", g.node("Equal", rows, found.pictures), found.scores, g.floats(-1)
-    )  # (B, M)
+    is_own = g.node("Equal", rows, found.pictures)  # (B, M)
+    own = g.node("Where", is_own, found.scores, g.floats(-1))
     kept = g.node(
         "NonMaxSuppression",
         g.node("Unsqueeze", found.boxes, g.integers(0)),

@@ -9,16 +9,16 @@ import torch
 from onnx import TensorProto
 from torch import Tensor, nn
 
-from featherface.export.graph import Graph, Map, padded
+from featherface.export.graph import Graph, Map
 from featherface.export.kernels import Kernel, layers_of, per_channel
 from featherface.models.layers import MEAN_RGB
 
 
 def conv(g: Graph, x: Map, k: Kernel, act: str = "", slope: float = 0.0) -> Map:
     """A convolution and the activation behind it, as in `kernels.Layer`."""
-    name = narrow_conv(g, x.name, k.reading(x.scale).padded(padded(k.outputs), x.width))
-    y = g.declare(Map(name, k.outputs, x.stride * k.stride))
-    return activate(g, y, act, slope)
+    y = Map("", k.outputs, x.stride * k.stride)
+    name = narrow_conv(g, x.name, k.reading(x.scale).padded(y.width, x.width))
+    return activate(g, g.declare(replace(y, name=name)), act, slope)
 
 
 def narrow_conv(g: Graph, x: str, k: Kernel) -> str:
@@ -121,18 +121,18 @@ def stem(g: Graph, images: str, modules: nn.Sequential) -> Map:
     ((k, act, slope),) = layers_of(modules)
     weight = k.weight.permute(0, 2, 3, 1)  # (O, 3, 3, RGB)
     bias = k.bias - (weight * torch.tensor(MEAN_RGB)).sum((1, 2, 3))
-    flat = Kernel(weight.reshape(k.outputs, 1, 3, 9), bias).padded(padded(k.outputs), 1)
-    y = g.map(
+    flat = Kernel(weight.reshape(k.outputs, 1, 3, 9), bias)
+    y = Map("", k.outputs, k.stride)
+    flat = flat.padded(y.width, 1)
+    name = g.node(
         "Conv",
         _bordered_plane(g, images),
         tensor(g, flat.weight),
         tensor(g, flat.bias),
-        channels=k.outputs,
-        stride=2,
         kernel_shape=[3, 9],
         strides=[2, 6],
     )
-    return activate(g, y, act, slope)
+    return activate(g, g.declare(replace(y, name=name)), act, slope)
 
 
 def _bordered_plane(g: Graph, images: str) -> str:

@@ -49,6 +49,14 @@ class Heads(nn.Module):
             if name.endswith("bias"):
                 bias.data.view(-1, 2).copy_(torch.tensor([-logit, logit]))
 
+    @torch.no_grad()
+    def rescale_scores(self, scale: float, shift: float) -> None:
+        """Make the logit of each face probability `scale` times what it was, plus `shift`."""
+        for name, value in self.class_logits.named_parameters():
+            value.mul_(scale)
+            if name.endswith("bias"):
+                value.add_(shift / 2 * torch.tensor([-1.0, 1.0]).repeat(len(value) // 2))
+
     def forward(self, levels: Pyramid) -> Raw:
         """Three maps of one width -> Raw."""
         tasks = (self.class_logits, self.box_deltas, self.landmark_deltas)
