@@ -46,6 +46,7 @@ COMMANDS = (
     Command(
         "calibrate", f"{RECIPES}.calibrate:main", "train,evaluate", "Make scores probabilities."
     ),
+    Command("distill", f"{RECIPES}.distill:main", "train", "Train a network to follow a teacher."),
     Command("export", f"{RECIPES}.export:main", "export", "Turn a trained network into .onnx."),
     Command("evaluate", f"{RECIPES}.evaluate:main", "evaluate", "Measure a network's accuracy."),
     Command("info", f"{RECIPES}.info:main", "train", "Count a network's parameters and work."),

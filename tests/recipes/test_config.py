@@ -9,6 +9,7 @@ import pytest
 
 from featherface.data.crops import CropConfig
 from featherface.recipes.config import DataConfig, RecipeError, TrainConfig, read_recipe
+from featherface.training.distill import DistillConfig
 from featherface.training.loop import FitConfig
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.toml"))
@@ -55,6 +56,9 @@ def test_every_entry_arrives(recipe: Path) -> None:
         crops = 100
         minutes = 90
         bfloat16 = true
+        [distill]
+        temperature = 2
+        weights = "fixed"
         """
     )
     assert read_recipe(recipe) == TrainConfig(
@@ -66,6 +70,7 @@ def test_every_entry_arrives(recipe: Path) -> None:
         data=(DataConfig(labels="some/labels.txt", weight=3.0), DataConfig(labels="others")),
         crop=CropConfig(size=64, small=(4.0, 9.5)),
         fit=FitConfig(crops=100, minutes=90.0, bfloat16=True),
+        distill=DistillConfig(temperature=2.0, weights="fixed"),
     )
 
 
@@ -92,6 +97,10 @@ def test_every_entry_arrives(recipe: Path) -> None:
         (f"{DATA}[crop]\nsmall = [3.0, 'x']", "crop.small[1]: is 'x', but must be of type float"),
         (f"{DATA}[fit]\nepochs = 3", "fit: unknown epochs; known: crops, minutes"),
         (f"{DATA}[fit]\nbatch = 0", "fit.batch: 0, but a step needs a crop"),
+        (f"distill = 3\n{DATA}", "distill: is 3, but must be a table"),
+        (f"{DATA}[distill]\nT = 4", "distill: unknown T; known: temperature, weights"),
+        (f"{DATA}[distill]\nweights = 'x'", "distill.weights: no 'x'; there are learned, fixed"),
+        (f"{DATA}[distill]\ntemperature = 0", "distill.temperature: is 0.0, but must be over 0"),
         (f"network = 'other'\n{DATA}", "network: no 'other'; there are featherface_v1, nano_b"),
         (f"criterion = 'x'\n{DATA}", "criterion: no 'x'; there are multibox, aligned"),
         ("seed = ", "not TOML"),

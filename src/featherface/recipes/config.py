@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from featherface.data.crops import CropConfig
 from featherface.models.zoo import MODELS
+from featherface.training.distill import WEIGHTS, DistillConfig
 from featherface.training.loop import FitConfig
 from featherface.training.losses import CRITERIA
 
@@ -49,6 +50,7 @@ class TrainConfig:
         data: the labelled sets.
         crop: how crops are drawn.
         fit: how the run goes.
+        distill: how a teacher is followed; only for `featherface distill`.
         crowd: pictures are drawn by (1 + faces) to this power.
         workers: processes that cut crops, for each rank.
         seed: of everything random.
@@ -59,6 +61,7 @@ class TrainConfig:
     data: tuple[DataConfig, ...]
     crop: CropConfig = field(default_factory=CropConfig)
     fit: FitConfig = field(default_factory=FitConfig)
+    distill: DistillConfig | None = None
     crowd: float = 0.5
     workers: int = 1
     seed: int = 0
@@ -88,6 +91,15 @@ def read_recipe(path: Path) -> TrainConfig:
         raise RecipeError(f"{path}: crop.size: {config.crop.size} is no multiple of {CELL}")
     if config.fit.batch <= 0:
         raise RecipeError(f"{path}: fit.batch: {config.fit.batch}, but a step needs a crop")
+    if config.distill and config.distill.weights not in WEIGHTS:
+        wanted = ", ".join(WEIGHTS)
+        raise RecipeError(
+            f"{path}: distill.weights: no {config.distill.weights!r}; there are {wanted}"
+        )
+    if config.distill and config.distill.temperature <= 0:
+        raise RecipeError(
+            f"{path}: distill.temperature: is {config.distill.temperature}, but must be over 0"
+        )
     return config
 
 
@@ -110,6 +122,8 @@ def _build(kind: type[T], values: object, where: str) -> T:
 
 def _checked(value: object, wanted: Any, where: str) -> object:
     """One entry: a table, a list, or a plain value of exactly the wanted type."""
+    if type(None) in get_args(wanted):  # a table that may be left out
+        wanted = get_args(wanted)[0]
     if dataclasses.is_dataclass(wanted):
         return _build(cast("type[Any]", wanted), value, where)
     if get_origin(wanted) is tuple:

@@ -7,11 +7,14 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-LOSSES = ("class", "box", "landmark")
+TASKS = ("class", "box", "landmark")
 
 
 def plot_curves(run: Path) -> None:
-    """Draw `run/metrics.jsonl` into `run/curves.png`: losses, learning rate, speed."""
+    """Draw `run/metrics.jsonl` into `run/curves.png`: losses, learning rate, speed.
+
+    A run with a teacher shows its losses and weights too.
+    """
     metrics = run / "metrics.jsonl"
     lines = (
         [json.loads(line) for line in metrics.read_text().splitlines()] if metrics.exists() else []
@@ -19,17 +22,23 @@ def plot_curves(run: Path) -> None:
     if not lines:  # the run had no time for a step
         return
     seen = [line["seen"] / 1000 for line in lines]
-    figure = Figure(figsize=(10, 3.2), layout="constrained")
-    loss, rate, speed = figure.subplots(1, 3)
-    for name in LOSSES:
+    is_distilled = "kd_class" in lines[0]
+    figure = Figure(figsize=(13.3 if is_distilled else 10, 3.2), layout="constrained")
+    loss, rate, speed, *more = figure.subplots(1, 4 if is_distilled else 3)
+    for name in (*TASKS, *(f"kd_{task}" for task in TASKS if is_distilled)):
         loss.plot(seen, [line[name] for line in lines], label=name)
+    for axes in more:
+        for task in TASKS:
+            axes.plot(seen, [line[f"kd_weight_{task}"] for line in lines], label=task)
+        axes.set(title="weights of the teacher", yscale="log")
+        axes.legend()
     loss.set(title="loss", yscale="log")
     loss.legend()
     rate.plot(seen, [line["rate"] for line in lines])
     rate.set(title="learning rate")
     speed.plot(seen, [line["crops_per_second"] for line in lines])
     speed.set(title="crops a second", ylim=(0, None))
-    for axes in (loss, rate, speed):
+    for axes in (loss, rate, speed, *more):
         axes.set_xlabel("thousand crops")
         axes.grid(alpha=0.3)
     figure.savefig(run / "curves.png", dpi=120)

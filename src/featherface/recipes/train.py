@@ -25,9 +25,11 @@ from featherface.models.zoo import build
 from featherface.recipes.config import RecipeError, TrainConfig, read_recipe
 from featherface.recipes.curves import plot_curves
 from featherface.recipes.progress import TrainingProgress
+from featherface.training.distill import DistillationCriterion, DistillConfig, nested_anchors
 from featherface.training.loop import fit
 from featherface.training.losses import CRITERIA
 from featherface.training.start import start_from
+from featherface.training.teacher import load_teacher
 
 
 def main(
@@ -57,16 +59,40 @@ def main(
         pixels: folder for the decoded pictures, by default beside the run.
         quiet: no progress on the terminal.
     """
-    config = read_recipe(recipe)
+    config = adjusted(read_recipe(recipe), crops, minutes, seed)
+    if config.distill:
+        raise RecipeError(f"{recipe}: has a [distill] table; use it with `featherface distill`")
+    launch(config, run, data, weights, pixels, quiet=quiet)
+
+
+def adjusted(
+    config: TrainConfig, crops: int | None, minutes: float | None, seed: int | None
+) -> TrainConfig:
+    """A recipe with what the command line says instead."""
     if crops is not None:
         config = dataclasses.replace(config, fit=dataclasses.replace(config.fit, crops=crops))
     if minutes is not None:
         config = dataclasses.replace(config, fit=dataclasses.replace(config.fit, minutes=minutes))
     if seed is not None:
         config = dataclasses.replace(config, seed=seed)
+    return config
+
+
+def launch(
+    config: TrainConfig,
+    run: Path,
+    data: Path,
+    weights: Path | None,
+    pixels: Path | None,
+    *,
+    teacher: Path | None = None,
+    quiet: bool,
+) -> None:
+    """Train as this process's rank, alone or under torchrun."""
+    pixels = pixels or run.parent / "pixels"
     rank, ranks = _join_ranks()
     try:
-        train(config, run, data, weights, pixels or run.parent / "pixels", rank, ranks, quiet=quiet)
+        train(config, run, data, weights, pixels, rank, ranks, teacher=teacher, quiet=quiet)
     finally:
         if ranks > 1:
             torch.distributed.destroy_process_group()
@@ -81,11 +107,13 @@ def train(
     rank: int,
     ranks: int,
     *,
+    teacher: Path | None,
     quiet: bool,
 ) -> None:
     """One rank of a run.
 
     Raises:
+        ValueError: when the teacher's anchors are not among the network's.
         RecipeError: when the batch cannot be shared out evenly, or the network is only a teacher.
     """
     if config.fit.batch % ranks:
@@ -101,6 +129,9 @@ def train(
         origin = start_from(model, weights) if weights else "scratch"
     else:
         origin = json.loads(about.read_text())["start"] if about.exists() else "not known"
+    criterion = CRITERIA[config.criterion]
+    if teacher:
+        criterion = _distillation(config, teacher, model.config.anchors)
     progress = TrainingProgress(config.fit, shown=rank == 0 and not quiet)
     dataset = open_data(
         config, data, pixels, model.config.anchors, rank=rank, progress=progress.decoding
@@ -111,6 +142,8 @@ def train(
         "start": origin,
         "torch": torch.__version__,
     }
+    if teacher:
+        facts["teacher"] = teacher.name
     if rank == 0 and is_new:
         text = json.dumps({**facts, "parameters": count_parameters(model)}, indent=1)
         write_atomically(about, f"{text}\n".encode())
@@ -126,7 +159,7 @@ def train(
                 rank=rank,
                 ranks=ranks,
             ),
-            CRITERIA[config.criterion],
+            criterion,
             anchors,
             run,
             config.fit,
@@ -137,6 +170,17 @@ def train(
         )
     if rank == 0:
         plot_curves(run)
+
+
+def _distillation(config: TrainConfig, path: Path, anchors: AnchorSpec) -> DistillationCriterion:
+    teacher = load_teacher(path)
+    rows = nested_anchors(teacher.anchors, anchors, (config.crop.size,) * 2)
+    return DistillationCriterion(
+        CRITERIA[config.criterion],
+        teacher,
+        torch.from_numpy(rows),
+        config.distill or DistillConfig(),
+    )
 
 
 def open_data(

@@ -21,6 +21,7 @@ from featherface.models.layers import normalise
 from featherface.models.nano_b import NanoB
 from featherface.training.average import Average
 from featherface.training.checkpoint import CheckpointError, load_state, save_model, save_state
+from featherface.training.distill import BETAS, DistillationCriterion
 from featherface.training.losses import Criterion
 from featherface.training.schedule import learning_rate
 
@@ -77,7 +78,8 @@ def fit(
     Args:
         model: the network; changed in place.
         batches: from the number of crops already seen to this rank's batches from there on.
-        criterion: see `losses`.
+        criterion: see `losses`; the weights that a `DistillationCriterion` learns are trained,
+            logged and saved too.
         anchors: (A, 4) cxcywh of the crop size.
         run: folder for state.pt, model.safetensors (the average) and metrics.jsonl.
         facts: provenance, kept in the checkpoint.
@@ -93,10 +95,15 @@ def fit(
     """
     model.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     average = Average(model, decay=config.average)
-    optimiser = torch.optim.AdamW(_groups(model, config.decay), lr=config.rate)
+    distillation = criterion if isinstance(criterion, DistillationCriterion) else None
+    groups = _groups(model, config.decay)
+    if distillation:
+        taught = [*distillation.parameters()]
+        groups.append({"params": taught, "weight_decay": 0.0, "betas": BETAS})
+    optimiser = torch.optim.AdamW(groups, lr=config.rate)
     seen, spent = 0, 0.0
     if (run / "state.pt").exists():
-        seen, spent = _restore(run / "state.pt", model, average, optimiser)
+        seen, spent = _restore(run / "state.pt", model, average, optimiser, distillation)
     if rank == 0:
         _forget(run / "metrics.jsonl", seen)
     network: nn.Module = model
@@ -114,6 +121,8 @@ def fit(
             "seen": seen,
             "spent": spent,
         }
+        if distillation:
+            state["criterion"] = distillation.state_dict()
         save_model(run / "model.safetensors", average.model, {**facts, "crops": seen})
         save_state(run / "state.pt", state)
 
@@ -135,6 +144,11 @@ def fit(
             loss = torch.stack(list(losses.values())).sum()
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
+            if distillation and ranks > 1:  # the network's gradients are averaged by now
+                for parameter in distillation.parameters():
+                    if parameter.grad is not None:
+                        torch.distributed.all_reduce(parameter.grad)
+                        parameter.grad /= ranks
             norm = clip_grad_norm_(model.parameters(), 10.0)
             if not torch.isfinite(loss + norm):
                 raise FloatingPointError(
@@ -152,6 +166,7 @@ def fit(
                 line = {name: total / (seen - logged) for name, total in totals.items()}
                 line |= {"seen": seen, "minutes": spent / 60, "rate": rate}
                 line["crops_per_second"] = (seen - logged) / (now - tick)
+                line |= distillation.weights() if distillation else {}
                 totals, tick, logged = {}, now, seen
                 if rank == 0:
                     _append(run / "metrics.jsonl", line)
@@ -164,7 +179,11 @@ def fit(
 
 
 def _restore(
-    path: Path, model: NanoB, average: Average, optimiser: torch.optim.Optimizer
+    path: Path,
+    model: NanoB,
+    average: Average,
+    optimiser: torch.optim.Optimizer,
+    distillation: DistillationCriterion | None,
 ) -> tuple[int, float]:
     """Put everything back as it was saved; returns the crops seen and the seconds spent."""
     state = load_state(path)
@@ -173,6 +192,8 @@ def _restore(
         average.model.load_state_dict(state["average"])
         average.steps = state["average_steps"]
         optimiser.load_state_dict(state["optimiser"])
+        if distillation:
+            distillation.load_state_dict(state["criterion"])
         return state["seen"], state["spent"]
     except (KeyError, ValueError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]

@@ -57,7 +57,7 @@ def multibox_loss(raw: Raw, batch: Batch, anchors: Tensor) -> Losses:
     positive = torch.zeros_like(logits, dtype=torch.bool)
     positive[image, anchor] = True
     negative = ~(batch.ignore | positive)
-    mined = _hard_negatives(entropy.detach().masked_fill(~negative, -1), positive)
+    mined = hard_negatives(entropy.detach().masked_fill(~negative, -1), positive)
     class_loss = (entropy[image, anchor].sum() + entropy[mined].sum()) / count
 
     priors = anchors[anchor]
@@ -174,7 +174,7 @@ def _rank_in_group(value: Tensor, group: Tensor) -> Tensor:
     return rank
 
 
-def _hard_negatives(entropy: Tensor, positive: Tensor) -> Tensor:
+def hard_negatives(entropy: Tensor, positive: Tensor) -> Tensor:
     """Mask of the worst negatives, 7 for each positive of the crop, at least 16: (B, A)."""
     wanted = (positive.sum(1) * NEGATIVES).clamp(16, entropy.shape[1])  # (B,)
     values = entropy.topk(int(wanted.max()), dim=1).values

@@ -1,0 +1,45 @@
+"""`featherface distill`: a training run that follows a teacher as well as the labels."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from featherface.recipes.config import read_recipe
+from featherface.recipes.train import adjusted, launch
+from featherface.training.distill import DistillConfig
+
+
+def main(
+    recipe: Path,
+    run: Path,
+    *,
+    teacher: Path,
+    data: Path = Path(),
+    weights: Path | None = None,
+    crops: int | None = None,
+    minutes: float | None = None,
+    seed: int | None = None,
+    pixels: Path | None = None,
+    quiet: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Train a network with a teacher, or go on with a run that was stopped.
+
+    Args:
+        recipe: a TOML file like those in configs/, with or without a [distill] table.
+        run: folder for the results; if it holds a `state.pt` the run goes on from there.
+        teacher: safetensors file of the network to follow: that of a run, or FeatherFace V1's.
+        data: folder that the recipe's labelled sets lie in.
+        weights: safetensors file whose weights (or backbone) a new run starts from.
+        crops: crops to see, instead of the recipe's number.
+        minutes: training time, instead of the recipe's.
+        seed: instead of the recipe's.
+        pixels: folder for the decoded pictures, by default beside the run.
+        quiet: no progress on the terminal.
+    """
+    config = adjusted(read_recipe(recipe), crops, minutes, seed)
+    config = dataclasses.replace(config, distill=config.distill or DistillConfig())
+    launch(config, run, data, weights, pixels, teacher=teacher, quiet=quiet)
