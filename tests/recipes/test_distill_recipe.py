@@ -6,17 +6,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from featherface.anchors import FEATHERFACE_V1, NANO_B, AnchorSpec, make_anchors
 from featherface.data.loader import stream
-from featherface.data.synthetic import write_dataset
 from featherface.models.layers import normalise
 from featherface.models.nano_b import NanoB, NanoBConfig
 from featherface.models.zoo import nano_b_enhanced
@@ -32,22 +29,6 @@ from featherface.training.teacher import load_teacher
 ROOT = Path(__file__).resolve().parents[2]
 WIDTHS = ((4, 4, 8, 8, 8, 8), (12,) * 6, (16, 16))
 TABLE = '\n[distill]\nweights = "learned"\n'
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A few drawn pictures."""
-    folder = tmp_path_factory.mktemp("drawn")
-    write_dataset(folder, np.random.default_rng(0), pictures=4, size=(160, 160), faces=4)
-    return folder
 
 
 @pytest.fixture

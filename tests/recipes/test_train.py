@@ -7,16 +7,13 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from featherface.data.labels import LabelError
-from featherface.data.synthetic import write_dataset
 from featherface.models.layers import count_parameters
 from featherface.models.zoo import nano_b_enhanced
 from featherface.recipes.config import RecipeError
@@ -26,22 +23,6 @@ from featherface.training.checkpoint import load_model, load_state
 ROOT = Path(__file__).resolve().parents[2]
 SMOKE = ROOT / "configs" / "smoke.toml"
 FILES = {"curves.png", "metrics.jsonl", "model.safetensors", "run.json", "state.pt"}
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What configs/smoke.toml trains on."""
-    folder = tmp_path_factory.mktemp("drawn")
-    write_dataset(folder, np.random.default_rng(0), pictures=4, size=(160, 160), faces=4)
-    return folder
 
 
 @pytest.fixture
