@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import scrfd
 import yunet
 from featherface.evaluation.prediction import Finder
+from featherface.runtime import scrfd
 from featherface.runtime.detector import OVERLAP, Detector
+from featherface.runtime.scrfd import Scrfd
 from rows import REFERENCE
-from scrfd import Scrfd
 from yunet import YuNet
 
 Family = Literal["featherface", "yunet", "scrfd"]

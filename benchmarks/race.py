@@ -22,8 +22,8 @@ import numpy as np
 
 from entrants import OPEN, Entrant
 from featherface.image import fit
+from featherface.runtime.foreign import open_graph, planar
 from featherface.types import Pixels, Size
-from peer import open_graph, planar
 
 Stage = Literal["forward", "end", "fit"]
 STAGES: tuple[Stage, ...] = ("forward", "end", "fit")

@@ -4,6 +4,7 @@ Everything is measured on drawn faces: the sampler alone, the network in two mem
 and loss, and the whole loop with one process and two. Appends a table to results/training.md.
 
     python benchmarks/training.py
+    python benchmarks/training.py --teacher ../shared/weights/featherface_v1_widerface.safetensors
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from featherface.anchors import NANO_B, make_anchors
+from featherface.anchors import FEATHERFACE_V1, NANO_B, make_anchors
 from featherface.boxes import area, intersection
 from featherface.data.crops import CropConfig, Faces
 from featherface.data.labels import read_labels
@@ -34,9 +35,19 @@ from featherface.models.decode import encode_boxes, encode_points
 from featherface.models.heads import Raw
 from featherface.models.layers import normalise
 from featherface.models.nano_b import NanoB
-from featherface.models.zoo import nano_b_enhanced_dense
+from featherface.models.zoo import nano_b_enhanced, nano_b_enhanced_dense
+from featherface.recipes.export import main as export
+from featherface.recipes.teachers import open_teacher
+from featherface.training.distill import DistillationCriterion, DistillConfig, nested_anchors
 from featherface.training.loop import FitConfig, fit
-from featherface.training.losses import FORCED, NEGATIVES, OVERLAP, multibox_loss
+from featherface.training.losses import (
+    FORCED,
+    NEGATIVES,
+    OVERLAP,
+    Criterion,
+    aligned_loss,
+    multibox_loss,
+)
 from machine import this_machine
 
 RESULTS = Path(__file__).parent / "results" / "training.md"
@@ -58,6 +69,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32, help="crops a step")
     parser.add_argument("--size", type=int, default=320, help="side of a crop")
     parser.add_argument("--results", type=Path, default=RESULTS, help="table to append to")
+    parser.add_argument("--teacher", type=Path, help="FeatherFace V1: measure only the cost of it")
     parser.add_argument("--loop", type=Path, help=argparse.SUPPRESS)  # folder with the pictures
     given = parser.parse_args()
     if given.loop:
@@ -68,6 +80,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         rng = np.random.default_rng(0)
         write_dataset(folder, rng, pictures=16, size=(720, 960), faces=24)
+        if given.teacher:
+            crops = _crops(Path(folder), given.size)
+            rows = [*_taught(crops, given.teacher, Path(folder), given.steps, given.batch)]
+            _append(given.results, rows)
+            return
         rows = [
             *_sampler(_crops(Path(folder), given.size), given.steps * given.batch),
             *_network(given.steps, given.batch, given.size),
@@ -265,6 +282,43 @@ def _loop(folder: Path, steps: int, batch: int, size: int) -> float:
     if ranks > 1:
         torch.distributed.destroy_process_group()
     return steps * batch / (times[WARM + steps] - times[WARM])
+
+
+def _taught(
+    dataset: CropDataset, weights: Path, folder: Path, steps: int, batch: int
+) -> Iterator[Row]:
+    """A student's step without a teacher, and with one that is asked in three ways."""
+    torch.set_num_threads(1)
+    graph, answers = folder / "teacher.onnx", folder / "answers"
+    export(weights, graph)
+    teachers = {
+        "no teacher": None,
+        "V1 in torch": open_teacher(weights),
+        "V1 in ONNX Runtime": open_teacher(graph),
+        "V1, answers kept": open_teacher(graph, answers),
+    }
+    batches = [
+        collate([dataset[number * batch + n] for n in range(batch)])
+        for number in range(WARM + steps)
+    ]
+    size = (dataset.config.size,) * 2
+    anchors = torch.from_numpy(dataset.grid.anchors)
+    rows = torch.from_numpy(nested_anchors(FEATHERFACE_V1, NANO_B, size))
+    for name, teacher in teachers.items():
+        model = nano_b_enhanced().to(memory_format=torch.channels_last).train()
+        criterion: Criterion = aligned_loss
+        if teacher:
+            for each in batches if name == "V1, answers kept" else ():
+                teacher(each.images)
+            criterion = DistillationCriterion(aligned_loss, teacher, rows, DistillConfig())
+
+        def step(number: int, model: NanoB = model, criterion: Criterion = criterion) -> None:
+            model.zero_grad(set_to_none=True)
+            raw = model(normalise(batches[number].images))
+            losses = criterion(raw, batches[number], anchors)
+            torch.stack(list(losses.values())).sum().backward()
+
+        yield "a step with a teacher", name, "1 x 1", _rate(step, steps, batch)
 
 
 def _plain_loop(dataset: CropDataset, steps: int, batch: int) -> float:

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from featherface.image import Fitted
+from featherface.runtime.foreign import STRIDES, cells, join, open_graph, planar, settle
 from featherface.types import Detections, Floats, Size
-from peer import STRIDES, cells, join, open_graph, planar, settle
 
 OVERLAP = 0.45
 """IoU for suppression in the authors' test configuration."""

@@ -36,7 +36,7 @@ class Command(NamedTuple):
 
     name: str
     target: str
-    extra: str  # what has to be installed for it: featherface[extra]
+    extra: str  # what has to be installed for it: featherface[extra]; "" for nothing
     help: str
 
 
@@ -46,7 +46,10 @@ COMMANDS = (
     Command(
         "calibrate", f"{RECIPES}.calibrate:main", "train,evaluate", "Make scores probabilities."
     ),
-    Command("distill", f"{RECIPES}.distill:main", "train", "Train a network to follow a teacher."),
+    Command(
+        "distill", f"{RECIPES}.distill:main", "train,export", "Train a network to follow a teacher."
+    ),
+    Command("label", f"{RECIPES}.label:main", "", "Label pictures by what detectors find."),
     Command("export", f"{RECIPES}.export:main", "export", "Turn a trained network into .onnx."),
     Command("evaluate", f"{RECIPES}.evaluate:main", "evaluate", "Measure a network's accuracy."),
     Command("info", f"{RECIPES}.info:main", "train", "Count a network's parameters and work."),
@@ -183,7 +186,7 @@ def _missing_extra(name: str, error: ImportError) -> str:
     cause = error.__cause__ or error  # a command's own import comes wrapped
     extras = {command.name: command.extra for command in COMMANDS}
     package = cause.name if isinstance(cause, ModuleNotFoundError) and cause.name else "featherface"
-    if package.partition(".")[0] == "featherface" or name not in extras:
+    if package.partition(".")[0] == "featherface" or not extras.get(name):
         raise error
     return f'{name} needs {package}, please: pip install "featherface[{extras[name]}]"'
 

@@ -10,13 +10,13 @@ import numpy as np
 import onnx
 import pytest
 
-import scrfd
 import yunet
 from featherface import boxes
 from featherface.image import Fit, fit
+from featherface.runtime import scrfd
+from featherface.runtime.foreign import STRIDES, planar, settle
 from featherface.types import Detections, Floats
 from onnx_cost import free_size
-from peer import STRIDES, planar, settle
 
 SIZE = (64, 96)  # height, width
 COLLAGE = Path(__file__).resolve().parents[2] / "assets" / "collage.jpg"

@@ -51,6 +51,15 @@ def dataset_of(
     )
 
 
+def test_a_pool_comes_round(store: PixelStore, images: list[LabelledImage]) -> None:
+    endless = dataset_of(store, images)
+    pooled = CropDataset(
+        store, images, np.ones(len(images)), endless.config, NANO_B, seed=0, pool=3
+    )
+    for number in range(7):
+        assert_equal(collate([pooled[number]]), collate([endless[number % 3]]))
+
+
 def assert_equal(one: Batch, other: Batch) -> None:
     for name, left, right in zip(Batch._fields, one, other, strict=True):
         assert left.dtype == right.dtype

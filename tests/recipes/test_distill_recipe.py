@@ -19,6 +19,7 @@ from featherface.models.nano_b import NanoB, NanoBConfig
 from featherface.models.zoo import nano_b_enhanced
 from featherface.recipes.config import RecipeError, read_recipe
 from featherface.recipes.distill import main
+from featherface.recipes.export import main as export
 from featherface.recipes.train import main as train
 from featherface.recipes.train import open_data
 from featherface.training.checkpoint import CheckpointError, load_model, load_state, save_model
@@ -69,7 +70,8 @@ def test_a_run_in_pieces_equals_a_whole_one(recipe: Path, drawn: Path, tmp_path:
 
     model, facts = load_model(whole / "model.safetensors")
     assert facts["teacher"] == "teacher.safetensors"
-    assert facts["recipe"]["distill"] == {"temperature": 4.0, "weights": "learned"}
+    told = {"temperature": 4.0, "weights": "learned", "smallest": 0.0}
+    assert facts["recipe"]["distill"] == told
     assert model.state_dict().keys() == nano_b_enhanced().state_dict().keys()
     assert json.loads((whole / "run.json").read_text())["teacher"] == "teacher.safetensors"
     for name in ("kd_class", "kd_box", "kd_weight_class", "kd_weight_box", "kd_weight_landmark"):
@@ -124,6 +126,27 @@ def test_two_processes_learn_the_same_weights(recipe: Path, drawn: Path, tmp_pat
     found = state["optimiser"]["state"][last]["exp_avg"]
     torch.testing.assert_close(found, 0.1 * (gradients[0] + gradients[1]) / 2, rtol=1e-3, atol=1e-5)
     assert not torch.allclose(gradients[0], gradients[1], rtol=1e-2)
+
+
+def test_an_exported_teacher_and_its_cache_teach_the_same(
+    recipe: Path, drawn: Path, tmp_path: Path
+) -> None:
+    weights = ROOT / "src" / "featherface" / "weights" / "nano_b_enhanced.safetensors"
+    graph, cache = tmp_path / "teacher.onnx", tmp_path / "answers"
+    export(weights, graph)
+    recipe.write_text("pool = 4\n" + recipe.read_text())
+    runs = {name: tmp_path / name for name in ("torch", "onnx", "kept", "again")}
+    main(recipe, runs["torch"], teacher=weights, data=drawn, quiet=True)
+    main(recipe, runs["onnx"], teacher=graph, data=drawn, quiet=True)
+    main(recipe, runs["kept"], teacher=graph, cache=cache, data=drawn, quiet=True)
+    entries = {path: path.stat().st_mtime_ns for path in cache.rglob("*.npz")}
+    assert len(entries) == 4  # of 8 crops that were seen
+    main(recipe, runs["again"], teacher=graph, cache=cache, data=drawn, quiet=True)
+    assert {path: path.stat().st_mtime_ns for path in cache.rglob("*.npz")} == entries
+    wanted = load_state(runs["torch"] / "state.pt")["criterion"]["log_variance"]
+    for name in ("onnx", "kept", "again"):
+        found = load_state(runs[name] / "state.pt")["criterion"]["log_variance"]
+        torch.testing.assert_close(found, wanted, rtol=1e-2, atol=1e-4)
 
 
 def test_the_table_belongs_to_distill(recipe: Path, drawn: Path, tmp_path: Path) -> None:

@@ -193,6 +193,21 @@ def test_anchors_of_the_student_alone_learn_from_labels_alone(
         assert part.grad[:, ~new].any()
 
 
+def test_a_teacher_is_not_asked_where_it_is_not_followed(batch: Batch, anchors: Tensor) -> None:
+    followed = anchors[ROWS, 2] >= 32
+    assert 0 < followed.sum() < len(followed)
+    criterion = DistillationCriterion(
+        aligned_loss, lambda _: guesses(len(ROWS), seed=2), ROWS, LEARNED, followed=followed
+    )
+    ours = student_of(anchors)
+    criterion.distances(ours, batch).sum().backward()
+    small = ROWS[~followed]
+    for part in ours:
+        assert part.grad is not None
+        assert not part.grad[:, small].any()
+        assert part.grad[:, ROWS[followed]].any()
+
+
 def test_nobody_sees_a_face_and_all_is_ignored(batch: Batch, anchors: Tensor) -> None:
     none = torch.zeros(0, dtype=torch.long)
     empty = batch._replace(

@@ -22,6 +22,7 @@ from featherface.data.labelled import (
     assemble,
     picture_folder,
 )
+from featherface.files import write_atomically
 
 _KINDS = _HUMAN, _IGNORE, _MACHINE, _PROBABLE = ("0", "1", "2", "3")  # of box
 
@@ -140,26 +141,32 @@ def write_labels(path: str | Path, images: Sequence[LabelledImage], *, human: bo
     """
     path = Path(path)
     soft = any((image.probability[~image.ignore] != 1).any() for image in images)
-    lines: dict[str, list[str]] = {}
+    entries: dict[str, str] = {}
     for image in images:
-        name = Path(os.path.relpath(image.path, path.parent)).as_posix()
-        if name in lines:
+        entry = label_entry(image, path.parent, human=human, soft=soft)
+        name = entry.partition("\n")[0]
+        if name in entries:
             raise ValueError(f"{image.path} is given twice")
-        if name != name.strip() or not {"\n", "\r"}.isdisjoint(name):
-            raise ValueError(f"{image.path}: a label file cannot hold this name, rename it")
-        if not np.isfinite(image.boxes).all() or (image.boxes[:, 2:] < image.boxes[:, :2]).any():
-            raise ValueError(f"{image.path}: a box is not finite or is turned inside out")
-        if not ((image.probability >= 0) & (image.probability <= 1)).all():
-            raise ValueError(f"{image.path}: a probability is not within 0 and 1")
-        lines[name] = [f"# {name}", *_box_lines(image, human, soft)]
-    if not lines:
+        entries[name] = entry
+    if not entries:
         raise ValueError(f"{path}: wanted at least one picture to write")
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_text("".join(f"{line}\n" for entry in lines.values() for line in entry), "utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_atomically(path, "".join(entries.values()).encode())
+
+
+def label_entry(image: LabelledImage, folder: Path, *, human: bool, soft: bool) -> str:
+    """The lines of one picture, its name relative to `folder`.
+
+    Raises:
+        ValueError: as `write_labels`.
+    """
+    name = Path(os.path.relpath(image.path, folder)).as_posix()
+    if name != name.strip() or not {"\n", "\r"}.isdisjoint(name):
+        raise ValueError(f"{image.path}: a label file cannot hold this name, rename it")
+    if not np.isfinite(image.boxes).all() or (image.boxes[:, 2:] < image.boxes[:, :2]).any():
+        raise ValueError(f"{image.path}: a box is not finite or is turned inside out")
+    if not ((image.probability >= 0) & (image.probability <= 1)).all():
+        raise ValueError(f"{image.path}: a probability is not within 0 and 1")
+    return "".join(f"{line}\n" for line in [f"# {name}", *_box_lines(image, human, soft)])
 
 
 def _box_lines(image: LabelledImage, human: bool, soft: bool) -> Iterator[str]:

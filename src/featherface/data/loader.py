@@ -68,6 +68,7 @@ class CropDataset(Dataset[tuple[Pixels, Target]]):
         store: decoded pictures.
         images: their labels, in the same order.
         weights: how often each picture is drawn, relative to the others.
+        pool: after so many crops the first ones come again; 0 for never.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class CropDataset(Dataset[tuple[Pixels, Target]]):
         anchors: AnchorSpec,
         *,
         seed: int,
+        pool: int = 0,
     ) -> None:
         self.store = store
         self.faces = [
@@ -88,8 +90,10 @@ class CropDataset(Dataset[tuple[Pixels, Target]]):
         self.config = config
         self.grid = AnchorGrid(anchors, config.size)
         self.seed = seed
+        self.pool = pool
 
     def __getitem__(self, number: int) -> tuple[Pixels, Target]:
+        number = number % self.pool if self.pool else number
         crop, faces = self.draw(np.random.default_rng((self.seed, number)))
         return crop, make_target(self.grid, faces)
 

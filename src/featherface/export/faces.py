@@ -20,6 +20,18 @@ GROWTH = 6.0
 """The largest logarithm that a box's side grows by, as in `models.decode`."""
 
 
+class Inside(NamedTuple):
+    """Names of a level's tensors that a student's teacher is read from (see `teacher`)."""
+
+    logits: str  # (B, H x W x K), face minus background
+    faces: str  # (2, M), picture and anchor of each candidate
+
+    @classmethod
+    def of(cls, level: int) -> Inside:
+        """The names on the level of that number."""
+        return cls(*(f"{field}_{level}" for field in cls._fields))
+
+
 class Candidates(NamedTuple):
     """Names of the tensors that hold M candidates, ordered by level, picture and anchor."""
 
@@ -27,6 +39,9 @@ class Candidates(NamedTuple):
     boxes: str  # (M, 4)
     landmarks: str  # (M, 5, 2)
     pictures: str  # (M,)
+
+
+CANDIDATES = Candidates(*(f"candidate_{field}" for field in Candidates._fields))
 
 
 def add_faces(g: Graph, images: str, heads: Sequence[Head], spec: AnchorSpec) -> Candidates:
@@ -44,10 +59,12 @@ def add_faces(g: Graph, images: str, heads: Sequence[Head], spec: AnchorSpec) ->
         What there was before suppression.
     """
     levels = [
-        candidates(g, *level, spec.variances)
-        for level in zip(heads, spec.strides, spec.sizes, strict=True)
+        candidates(g, Inside.of(number), *level, spec.variances)
+        for number, level in enumerate(zip(heads, spec.strides, spec.sizes, strict=True))
     ]
-    found = Candidates(*(g.node("Concat", *parts, axis=0) for parts in zip(*levels, strict=True)))
+    for name, parts in zip(CANDIDATES, zip(*levels, strict=True), strict=True):
+        g.output(name, "Concat", *parts, axis=0)
+    found = CANDIDATES
     kept = suppress(g, images, found)
     g.output("boxes", "Gather", found.boxes, kept)
     g.output("scores", "Gather", found.scores, kept)
@@ -57,12 +74,17 @@ def add_faces(g: Graph, images: str, heads: Sequence[Head], spec: AnchorSpec) ->
 
 
 def candidates(
-    g: Graph, head: Head, stride: int, sizes: tuple[int, ...], variances: tuple[float, float]
+    g: Graph,
+    inside: Inside,
+    head: Head,
+    stride: int,
+    sizes: tuple[int, ...],
+    variances: tuple[float, float],
 ) -> Candidates:
     """One level's anchors above the threshold, decoded as in `boxes`."""
     logits = g.node("Transpose", head.logits, perm=[0, 2, 3, 1])  # (B, H, W, K)
-    every = g.node("Sigmoid", g.node("Reshape", logits, g.integers(0, -1)))
-    above = g.node("NonZero", g.node("Greater", every, "score_threshold"))  # (2, M)
+    every = g.node("Sigmoid", g.output(inside.logits, "Reshape", logits, g.integers(0, -1)))
+    above = g.output(inside.faces, "NonZero", g.node("Greater", every, "score_threshold"))
     scores = g.node("GatherND", every, g.node("Transpose", above, perm=[1, 0]))
     picture, anchor = (g.node("Gather", above, scalar(g, row)) for row in range(2))
     cell, kind = (g.node(op, anchor, g.integers(len(sizes))) for op in ("Div", "Mod"))

@@ -52,6 +52,7 @@ class TrainConfig:
         fit: how the run goes.
         distill: how a teacher is followed; only for `featherface distill`.
         crowd: pictures are drawn by (1 + faces) to this power.
+        pool: so many different crops come round and round; 0 for crops without end.
         workers: processes that cut crops, for each rank.
         seed: of everything random.
     """
@@ -63,6 +64,7 @@ class TrainConfig:
     fit: FitConfig = field(default_factory=FitConfig)
     distill: DistillConfig | None = None
     crowd: float = 0.5
+    pool: int = 0
     workers: int = 1
     seed: int = 0
 
@@ -91,6 +93,8 @@ def read_recipe(path: Path) -> TrainConfig:
         raise RecipeError(f"{path}: crop.size: {config.crop.size} is no multiple of {CELL}")
     if config.fit.batch <= 0:
         raise RecipeError(f"{path}: fit.batch: {config.fit.batch}, but a step needs a crop")
+    if config.pool < 0:
+        raise RecipeError(f"{path}: pool: is {config.pool}, but must be 0 or more crops")
     if config.distill and config.distill.weights not in WEIGHTS:
         wanted = ", ".join(WEIGHTS)
         raise RecipeError(

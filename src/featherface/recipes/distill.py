@@ -24,6 +24,7 @@ def main(
     minutes: float | None = None,
     seed: int | None = None,
     pixels: Path | None = None,
+    cache: Path | None = None,
     quiet: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Train a network with a teacher, or go on with a run that was stopped.
@@ -31,15 +32,18 @@ def main(
     Args:
         recipe: a TOML file like those in configs/, with or without a [distill] table.
         run: folder for the results; if it holds a `state.pt` the run goes on from there.
-        teacher: safetensors file of the network to follow: that of a run, or FeatherFace V1's.
+        teacher: the network to follow: the safetensors file of a run or of FeatherFace V1, or what
+            `featherface export` made of it, which answers sooner.
         data: folder that the recipe's labelled sets lie in.
         weights: safetensors file whose weights (or backbone) a new run starts from.
         crops: crops to see, instead of the recipe's number.
         minutes: training time, instead of the recipe's.
         seed: instead of the recipe's.
         pixels: folder for the decoded pictures, by default beside the run.
+        cache: folder that keeps the teacher's answers; of use when crops come again, in this run
+            (`pool` in the recipe) or in another one with the same seed.
         quiet: no progress on the terminal.
     """
     config = adjusted(read_recipe(recipe), crops, minutes, seed)
     config = dataclasses.replace(config, distill=config.distill or DistillConfig())
-    launch(config, run, data, weights, pixels, teacher=teacher, quiet=quiet)
+    launch(config, run, data, weights, pixels, teacher=teacher, cache=cache, quiet=quiet)

@@ -25,11 +25,11 @@ from featherface.models.zoo import build
 from featherface.recipes.config import RecipeError, TrainConfig, read_recipe
 from featherface.recipes.curves import plot_curves
 from featherface.recipes.progress import TrainingProgress
+from featherface.recipes.teachers import open_teacher
 from featherface.training.distill import DistillationCriterion, DistillConfig, nested_anchors
 from featherface.training.loop import fit
 from featherface.training.losses import CRITERIA
 from featherface.training.start import start_from
-from featherface.training.teacher import load_teacher
 
 
 def main(
@@ -86,13 +86,14 @@ def launch(
     pixels: Path | None,
     *,
     teacher: Path | None = None,
+    cache: Path | None = None,
     quiet: bool,
 ) -> None:
     """Train as this process's rank, alone or under torchrun."""
     pixels = pixels or run.parent / "pixels"
     rank, ranks = _join_ranks()
     try:
-        train(config, run, data, weights, pixels, rank, ranks, teacher=teacher, quiet=quiet)
+        train(config, run, data, weights, pixels, rank, ranks, teacher, cache, quiet=quiet)
     finally:
         if ranks > 1:
             torch.distributed.destroy_process_group()
@@ -106,8 +107,9 @@ def train(
     pixels: Path,
     rank: int,
     ranks: int,
-    *,
     teacher: Path | None,
+    cache: Path | None,
+    *,
     quiet: bool,
 ) -> None:
     """One rank of a run.
@@ -131,7 +133,7 @@ def train(
         origin = json.loads(about.read_text())["start"] if about.exists() else "not known"
     criterion = CRITERIA[config.criterion]
     if teacher:
-        criterion = _distillation(config, teacher, model.config.anchors)
+        criterion = _distillation(config, teacher, cache, model.config.anchors)
     progress = TrainingProgress(config.fit, shown=rank == 0 and not quiet)
     dataset = open_data(
         config, data, pixels, model.config.anchors, rank=rank, progress=progress.decoding
@@ -172,14 +174,20 @@ def train(
         plot_curves(run)
 
 
-def _distillation(config: TrainConfig, path: Path, anchors: AnchorSpec) -> DistillationCriterion:
-    teacher = load_teacher(path)
-    rows = nested_anchors(teacher.anchors, anchors, (config.crop.size,) * 2)
+def _distillation(
+    config: TrainConfig, path: Path, cache: Path | None, anchors: AnchorSpec
+) -> DistillationCriterion:
+    size = (config.crop.size,) * 2
+    settings = config.distill or DistillConfig()
+    teacher = open_teacher(path, cache)
+    rows = nested_anchors(teacher.anchors, anchors, size)
+    sides = make_anchors(teacher.anchors, size)[:, 2]  # (T,)
     return DistillationCriterion(
         CRITERIA[config.criterion],
         teacher,
         torch.from_numpy(rows),
-        config.distill or DistillConfig(),
+        settings,
+        followed=torch.from_numpy(sides >= settings.smallest),
     )
 
 
@@ -206,7 +214,13 @@ def open_data(
     if rank == 0 and torch.distributed.is_initialized():
         torch.distributed.barrier()
     return CropDataset(
-        store, images, np.concatenate(weights), config.crop, anchors, seed=config.seed
+        store,
+        images,
+        np.concatenate(weights),
+        config.crop,
+        anchors,
+        seed=config.seed,
+        pool=config.pool,
     )
 
 

@@ -38,10 +38,12 @@ class DistillConfig:
     Attributes:
         temperature: divides both networks' logits before their classes are compared.
         weights: "learned", or "fixed" at 1 for each of the three losses.
+        smallest: the teacher is followed at anchors of this side in pixels and more; 0 for all.
     """
 
     temperature: float = 4.0
     weights: str = "learned"
+    smallest: float = 0.0
 
 
 def nested_anchors(teacher: AnchorSpec, student: AnchorSpec, size: Size) -> Integers:
@@ -91,6 +93,7 @@ class DistillationCriterion(nn.Module):
         labels: see `losses`; stays on in full.
         teacher: from (B, S, S, 3) uint8 crops to Raw of T anchors, without gradient.
         rows: (T,) the student's row of each, see `nested_anchors`.
+        followed: (T,) bool, anchors at which the teacher is asked; by default all.
     """
 
     def __init__(
@@ -99,11 +102,14 @@ class DistillationCriterion(nn.Module):
         teacher: Callable[[Tensor], Raw],
         rows: Tensor,
         config: DistillConfig,
+        *,
+        followed: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.labels = labels
         self.teacher = teacher
         self.rows = rows
+        self.followed = torch.ones_like(rows, dtype=torch.bool) if followed is None else followed
         self.temperature = config.temperature
         self.is_learned = config.weights == "learned"
         start = torch.tensor(START if self.is_learned else (1.0, 1.0, 1.0))
@@ -150,9 +156,9 @@ class DistillationCriterion(nn.Module):
         """
         sees = theirs.class_logits.softmax(-1)[..., 1] > SEEN  # (B, T)
         matches = batch.overlap >= OVERLAP
-        positive = _anchors_of(batch, matches)[:, self.rows]
+        positive = _anchors_of(batch, matches)[:, self.rows] & self.followed
         told = _anchors_of(batch, matches & batch.has_landmarks[batch.face])[:, self.rows]
-        allowed = positive | ~batch.ignore[:, self.rows]
+        allowed = positive | (self.followed & ~batch.ignore[:, self.rows])
         sees &= allowed
         entropy = -ours.class_logits.log_softmax(-1)[..., 0]  # if all were background
         mined = hard_negatives(entropy.masked_fill(positive | ~allowed, -1), positive)

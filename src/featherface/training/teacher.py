@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from featherface.anchors import AnchorSpec
 from featherface.models.featherface_v1 import FeatherFaceV1
 from featherface.models.heads import Raw
 from featherface.models.layers import normalise
 from featherface.models.nano_b import NanoB
 from featherface.training.checkpoint import CheckpointError, load_model
 from featherface.training.upstream import load_featherface_v1
+
+
+class Answers(Protocol):
+    """Whatever is followed."""
+
+    @property
+    def anchors(self) -> AnchorSpec:
+        """Its own anchors, in the order of its answers."""
+
+    def __call__(self, images: Tensor) -> Raw:
+        """(B, S, S, 3) uint8 RGB -> Raw of those anchors, without gradient."""
 
 
 class Teacher:

@@ -1,14 +1,15 @@
 """What the adapters of foreign detectors share: a session like ours, and boxes into the picture.
 
 Each adapter has a `find` like `featherface.Detector`'s, so that all go through the same code.
+They label pictures and are measured against; nobody needs them to find faces.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 
 from featherface import boxes
 from featherface.image import Fit
@@ -17,8 +18,10 @@ from featherface.types import Detections, Floats, Pixels
 STRIDES = (8, 16, 32)
 
 
-def open_graph(path: Path, *, threads: int) -> ort.InferenceSession:
-    """A session with the settings of `featherface.runtime.session`."""
+def open_graph(path: Path, *, threads: int) -> Any:
+    """An ONNX Runtime session with the settings of `featherface.runtime.session`."""
+    import onnxruntime as ort
+
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

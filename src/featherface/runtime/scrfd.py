@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from featherface.image import Fitted
-from featherface.types import Detections, Floats, Size
-from peer import STRIDES, cells, join, open_graph, planar, settle
+from featherface.metadata import ModelError
+from featherface.runtime.foreign import STRIDES, cells, join, open_graph, planar, settle
+from featherface.types import Detections, Floats, Pixels, Size
 
 OVERLAP = 0.4
 """IoU for suppression in the authors' ONNX code."""
@@ -26,23 +27,51 @@ OUTPUTS = [f"out{index}" for index in range(9)]
 
 
 class Scrfd:
-    """Finds faces; `graph` is the released file with a free input size."""
+    """Finds faces with a released file, or with one whose input size was freed.
+
+    Attributes:
+        size: height and width of the only input that the file takes; None if it takes any.
+    """
+
+    size: Size | None
 
     def __init__(self, graph: Path, *, threads: int) -> None:
-        self._session = open_graph(graph, threads=threads)
+        """Opens a graph.
+
+        Raises:
+            ModelError: it is no SCRFD with landmarks.
+        """
+        try:
+            self._session = open_graph(graph, threads=threads)
+            (entry,) = self._session.get_inputs()
+        except Exception as error:  # ONNX Runtime's errors have no common parent of their own
+            raise ModelError(f"{graph}: is no SCRFD ({str(error).splitlines()[0]})") from error
+        if [output.name for output in self._session.get_outputs()] != OUTPUTS:
+            raise ModelError(f"{graph}: is no SCRFD with landmarks, whose outputs are out0 to out8")
+        self._input = entry.name
+        height, width = entry.shape[2:]
+        self.size = (height, width) if isinstance(height, int) else None
 
     def find(self, pictures: Sequence[Fitted], *, score: float) -> list[Detections]:
         """Finds the faces of each picture, in pixels of the picture that was fitted."""
         return [self._find(picture, score) for picture in pictures]
 
     def _find(self, picture: Fitted, score: float) -> Detections:
-        planes = planar(picture.pixels, order=(0, 1, 2))
+        pixels = picture.pixels if self.size is None else _padded(picture.pixels, self.size)
+        planes = planar(pixels, order=(0, 1, 2))
         planes -= 127.5
         planes *= 1 / 128
-        outputs = self._session.run(OUTPUTS, {"images": planes})
-        height, width = picture.pixels.shape[:2]
+        outputs = self._session.run(OUTPUTS, {self._input: planes})
+        height, width = pixels.shape[:2]
         found = decode([each[0] for each in outputs], (height, width), score=score)
         return settle(found, picture.fit, overlap=OVERLAP)
+
+
+def _padded(pixels: Pixels, size: Size) -> Pixels:
+    """The picture at the top left of an input of `size`."""
+    height, width = pixels.shape[:2]
+    room = ((0, size[0] - height), (0, size[1] - width), (0, 0))
+    return np.pad(pixels, room)
 
 
 def decode(outputs: Sequence[Floats], size: Size, *, score: float) -> Detections:
