@@ -110,12 +110,13 @@ def layers_of(modules: nn.Sequential) -> list[Layer]:
 
 
 def signed(depthwise: Layer, pointwise: Layer) -> tuple[Layer, Layer]:
-    """The same without LeakyReLU between them, for a map of which everything is there twice.
+    """Two layers without the LeakyReLU between them, for a map of which everything is there twice.
 
     LeakyReLU(x) = ReLU(x) - slope ReLU(-x): the depthwise convolution gives x and -x, and the
     pointwise one weighs both. ONNX Runtime computes ReLU within a convolution, and goes through
     the output once more for LeakyReLU.
     """
+    assert depthwise.act == "LeakyRelu"
     k, slope = depthwise.kernel, depthwise.slope
     both = replace(stacked(k, k.times(-1)), groups=2 * k.groups)
     weight = pointwise.kernel.weight
