@@ -158,7 +158,7 @@ def fit(picture: Picture, *, long_side: int | None = None) -> Fitted:
         top, bottom = _span(stored[1], target[1] * longest / long_side, orientation in (3, 4, 6, 7))
         resized = _to_rgb(image).resize(
             (target[0], target[1]),
-            Image.Resampling.BILINEAR,  # BOX is quicker, but moves what it shrinks by up to 0.2 pixels
+            Image.Resampling.BILINEAR,  # BOX is quicker, but moves things by up to 0.2 pixels
             box=(left / shrink, top / shrink, right / shrink, bottom / shrink),
             reducing_gap=DETAIL,
         )
