@@ -176,8 +176,9 @@ def _span(side: int, part: float, is_turned: bool) -> tuple[float, float]:
 @contextmanager
 def _open(picture: Picture) -> Iterator[Image.Image]:
     """The picture, not decoded yet; whatever fails while it is open becomes an `ImageError`."""
-    if not Image.core.get_blocks_max():  # unless somebody has decided about it already
-        Image.core.set_blocks_max(SPARE_BLOCKS)
+    allocator = Image.core  # type: ignore[attr-defined] # documented, but not among its exports
+    if not allocator.get_blocks_max():  # unless somebody has decided about it already
+        allocator.set_blocks_max(SPARE_BLOCKS)
     if isinstance(picture, np.ndarray):
         yield Image.fromarray(_rgb_array(picture))
         return
