@@ -8,6 +8,7 @@ quicker of a product of matrices and a convolution that have everything in their
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
@@ -44,7 +45,8 @@ class Node:
         operator: its type, "depthwise Conv" for one that has a group for each channel.
         microseconds: median over runs.
         shapes: of its first two inputs and its first output.
-        macs: multiply-accumulates; none are counted for operators other than `COUNTERS`.
+        macs: multiply-accumulates as they are run, channels padded to the processor's block
+            included; none are counted for operators other than `COUNTERS`.
     """
 
     name: str
@@ -67,6 +69,10 @@ def main(
         results: Markdown file to write; printed if not given.
         title: First line of it.
     """
+    missing = [str(file) for file in files if not file.is_file()]
+    if missing or not files:
+        print(f"operators.py: no such file: {' '.join(missing) or 'none given'}", file=sys.stderr)
+        return 2
     bind(1)
     peak = peak_flops()
     parts = [f"# {title or 'Time by operator'}\n\n{_conditions(peak, runs)}\n"]
@@ -183,4 +189,4 @@ def _conditions(peak: float, runs: int) -> str:
 
 
 if __name__ == "__main__":
-    app()
+    sys.exit(app(result_action="return_value"))

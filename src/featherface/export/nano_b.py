@@ -66,7 +66,7 @@ def backbone(g: Graph, images: str, m: MobileNetV1) -> Levels:
         for stage in (m.stage1, m.stage2, m.stage3)
     ]
     (first,) = stages[0].pop(0)
-    if 2 * first.kernel.outputs <= BLOCK:
+    if 2 * first.kernel.outputs <= BLOCK and stages[0][0][0].act == "LeakyRelu":
         first = first._replace(kernel=stacked(first.kernel, first.kernel))
         stages[0][0] = list(signed(*stages[0][0]))
     x = stem(g, images, first)
