@@ -57,14 +57,17 @@ class Entrant:
     parameters: int
 
 
-def enter_all(ours: Path, v1: Path, peers: Path, *, folder: Path) -> list[Entrant]:
-    """The four detectors, in the order of the tables.
+def enter_all(
+    ours: Path, v1: Path, peers: Path, *, folder: Path, int8: Path | None = None
+) -> list[Entrant]:
+    """The detectors, in the order of the tables.
 
     Args:
         ours: the graph of our network.
         v1: the graph of FeatherFace V1, from our own exporter.
         peers: folder with the foreign files.
         folder: where derived files go.
+        int8: the graph of our network with integers, if it takes part.
 
     Raises:
         FileNotFoundError: one of the files is missing.
@@ -72,12 +75,16 @@ def enter_all(ours: Path, v1: Path, peers: Path, *, folder: Path) -> list[Entran
     """
     yunet_n, scrfd_500m = peers / "yunet_n_640_640.onnx", peers / "scrfd_500m_kps.onnx"
     told, told_v1 = (Detector(file).info for file in (ours, v1))
-    return [
+    entrants = [
         _enter(f"featherface {told.name}", "featherface", ours, told.parameters, folder),
         _enter("FeatherFace V1", "featherface", v1, told_v1.parameters, folder),
         _enter(REFERENCE, "yunet", yunet_n, yunet.PARAMETERS, folder),
         _enter("SCRFD-500M", "scrfd", scrfd_500m, scrfd.PARAMETERS, folder),
     ]
+    if int8 is not None:
+        name = f"featherface {told.name} int8"
+        entrants.append(_enter(name, "featherface", int8, told.parameters, folder))
+    return entrants
 
 
 def _enter(name: str, family: Family, file: Path, parameters: int, folder: Path) -> Entrant:

@@ -30,6 +30,7 @@ class Machine:
         onnxruntime: version.
         pillow: version.
         featherface: version.
+        peak_gflops: floating-point operations a nanosecond of one thread, where measured.
     """
 
     date: str
@@ -42,6 +43,7 @@ class Machine:
     onnxruntime: str
     pillow: str
     featherface: str
+    peak_gflops: float | None = None
 
 
 def this_machine() -> Machine:

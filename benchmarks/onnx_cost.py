@@ -60,7 +60,7 @@ COUNTERS: dict[str, Callable[[Sequence[Shape], Shape], int]] = {
 
 
 def count_numbers(path: Path) -> int:
-    """Floating-point numbers in a file: initialisers and constants.
+    """Floating-point numbers and quantised weights in a file: initialisers and constants.
 
     Not quite the parameters that were trained: batch norms may be folded into convolutions, and
     widths padded with zeros.
@@ -70,7 +70,12 @@ def count_numbers(path: Path) -> int:
     for node in graph.node:
         if node.op_type == "Constant":
             tensors += [each.t for each in node.attribute if each.name == "value"]
-    return sum(math.prod(tensor.dims) for tensor in tensors if tensor.data_type in FLOATING)
+    return sum(
+        math.prod(tensor.dims)
+        for tensor in tensors
+        if tensor.data_type in FLOATING
+        or (tensor.data_type == onnx.TensorProto.INT8 and len(tensor.dims) > 1)  # no zero points
+    )
 
 
 def count_macs(path: Path, *, size: Size) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from cyclopts import App
@@ -27,6 +28,7 @@ def main(
     *,
     weights: Path | None = None,
     v1: Path | None = None,
+    int8: Path | None = None,
     shared: Path = Path("../shared"),
     labels: Path | None = None,
     rounds: int = 30,
@@ -46,6 +48,8 @@ def main(
         weights: Our network, an .onnx file or one to export; the one that ships if not given.
         v1: FeatherFace V1, likewise; if not given, `weights/featherface_v1_widerface.safetensors`
             in the shared folder.
+        int8: Our network with integers, an .onnx file from `featherface export --int8`, to take
+            part too.
         shared: Folder with `peers/` (the others' files), V1's weights and the photographs.
         labels: Labelled photographs for the accuracy; if not given, `data/faces/val` in the
             shared folder.
@@ -59,16 +63,18 @@ def main(
     from entrants import enter_all
     from machine import this_machine
     from measure import accuracies, costs, speeds
+    from peak import peak_flops
     from rows import Run, write
 
     target = results or RESULTS
     target.mkdir(parents=True, exist_ok=True)
-    machine = this_machine()
+    machine = replace(this_machine(), peak_gflops=round(peak_flops() / 1e9, 1))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         try:
             v1_graph = _graph(v1 or shared / "weights" / V1, folder / "featherface_v1.onnx")
-            entrants = enter_all(_ours(weights, folder), v1_graph, shared / "peers", folder=folder)
+            ours = _ours(weights, folder)
+            entrants = enter_all(ours, v1_graph, shared / "peers", folder=folder, int8=int8)
             found = accuracies(entrants, labels or shared / "data" / "faces" / "val", tell=_tell)
         except (OSError, ModelError, ValueError) as error:
             print(f"peers.py: {error}", file=sys.stderr)

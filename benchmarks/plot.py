@@ -18,7 +18,7 @@ from table import main_speeds, share
 
 SIZE = (8.6, 4.2)  # inches
 DPI = 110
-COLOURS = ("#D55E00", "#CC79A7", "#0072B2", "#009E73")
+COLOURS = ("#D55E00", "#CC79A7", "#0072B2", "#009E73", "#E69F00")
 INK, FAINT = "#333333", "#e8e8e8"
 BANDS = {"all": ("all faces", "o"), "<32": ("less than 32 px high", "v")}
 TICKS = (5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200)  # ms
@@ -31,7 +31,7 @@ def draw(run: Run, path: Path) -> None:
     with mpl.rc_context({"font.size": 10}):
         figure = Figure(figsize=SIZE, dpi=DPI, layout="constrained")
         axes = figure.add_subplot()
-        for each, colour in zip(run.accuracies, COLOURS, strict=True):
+        for each, colour in zip(run.accuracies, COLOURS, strict=False):
             x = times[each.detector]
             told = {mark: each.ap[band] for band, (_, mark) in BANDS.items()}
             known = {mark: y for mark, y in told.items() if y is not None}

@@ -43,6 +43,9 @@ Made by `{command}` from [the rows](peers.jsonl); [how it is measured](../README
 ## Time
 
 {times}
+The share of peak is that of the most that one thread computes here, {peak} GFLOP/s in float32
+(`peak.py`); all that the file multiplies is counted, zeros that pad a width too.
+
 ## Cost
 
 {costs}
@@ -127,7 +130,7 @@ def summary(run: Run) -> str:
         for cost in run.costs
     ]
     return SUMMARY.format(
-        table=_table(heading, lines),
+        table=markdown(heading, lines),
         command=COMMAND,
         reference=REFERENCE,
         machine=_machine(run),
@@ -159,18 +162,19 @@ def tables(run: Run) -> str:
         load=machine.load,
         rounds=run.speeds[0].rounds,
         repeats=run.speeds[0].repeats,
-        times=_speed_table(run.speeds),
+        times=_speed_table(run),
+        peak=f"{machine.peak_gflops:.0f}" if machine.peak_gflops else "–",
         costs=_cost_table(run),
         labels=_labels(run.accuracies[0]),
         conditions="; ".join(f"{each.detector}: {each.conditions}" for each in run.accuracies),
-        precision=_table(
+        precision=markdown(
             ("detector", *(f"AP {band}" for band in bands), "landmark error"),
             [
                 (each.detector, *map(share, each.ap.values()), share(each.landmark_error))
                 for each in run.accuracies
             ],
         ),
-        gains=_table(
+        gains=markdown(
             ("detector", *bands),
             [
                 (each.detector, *map(_gain, each.ap_gain.values()))
@@ -178,7 +182,7 @@ def tables(run: Run) -> str:
                 if each.detector != REFERENCE
             ],
         ),
-        recall=_table(
+        recall=markdown(
             ("detector", *bands),
             [(each.detector, *map(share, each.recall.values())) for each in run.accuracies],
         ),
@@ -186,12 +190,13 @@ def tables(run: Run) -> str:
     )
 
 
-def _speed_table(speeds: Sequence[Speed]) -> str:
+def _speed_table(run: Run) -> str:
     heading = (
         "input, threads, detector",
         "network ms",
         "best",
         "ratio",
+        "share of peak",
         "end to end ms",
         "best",
         "ratio",
@@ -203,14 +208,24 @@ def _speed_table(speeds: Sequence[Speed]) -> str:
             f"{each.forward_ms:.1f}",
             f"{each.forward_best_ms:.1f}",
             f"{each.forward_ratio:.2f}",
+            _share_of_peak(run, each),
             f"{each.end_ms:.1f}",
             f"{each.end_best_ms:.1f}",
             f"{each.end_ratio:.2f}",
             f"{each.fit_ms:.1f}",
         )
-        for each in speeds
+        for each in run.speeds
     ]
-    return _table(heading, lines)
+    return markdown(heading, lines)
+
+
+def _share_of_peak(run: Run, speed: Speed) -> str:
+    """Of what one thread computes at best, how much the network did; none is told for two."""
+    if speed.threads > 1 or not run.machine.peak_gflops:
+        return "–"
+    (cost,) = (each for each in run.costs if each.detector == speed.detector)
+    gmac = cost.gmac_640 if (speed.height, speed.width) == MAIN else cost.gmac_vga
+    return f"{2 * gmac / (speed.forward_ms / 1e3) / run.machine.peak_gflops:.0%}"
 
 
 def _cost_table(run: Run) -> str:
@@ -239,10 +254,10 @@ def _cost_table(run: Run) -> str:
         )
         for cost in run.costs
     ]
-    return _table(heading, lines)
+    return markdown(heading, lines)
 
 
-def _table(heading: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+def markdown(heading: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     """A Markdown table: the first column to the left, figures to the right."""
     marks = ["---", *["---:"] * (len(heading) - 1)]
     return "".join(f"| {' | '.join(line)} |\n" for line in (heading, marks, *lines))

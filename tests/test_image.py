@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from featherface.image import MULTIPLE, TURNS, Fit, ImageError, fit, load
+from featherface.image import MULTIPLE, SPARE_BLOCKS, TURNS, Fit, ImageError, fit, load
 from featherface.types import Floats, Pixels
 
 ORIENTATION = 0x0112
@@ -246,6 +246,27 @@ def test_an_image_of_the_callers_stays_as_it_is() -> None:
     fit(image, long_side=32)
     assert image.size == (600, 400)
     assert np.asarray(image).shape == (400, 600, 3)
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, SPARE_BLOCKS), (1, 1), (9, 9)])
+def test_memory_is_kept_for_the_next_picture_unless_the_caller_decided(
+    before: int, after: int
+) -> None:
+    was = Image.core.get_blocks_max()
+    try:
+        Image.core.set_blocks_max(before)
+        fit(Image.new("RGB", (40, 30)))
+        assert Image.core.get_blocks_max() == after
+    finally:
+        Image.core.set_blocks_max(was)
+
+
+def test_what_is_rgb_already_is_not_copied_but_stays_the_callers() -> None:
+    image = Image.fromarray(ramp(40, 60))
+    pixels = load(image)
+    pixels[:] = 0
+    fitted = fit(image, long_side=60).pixels
+    np.testing.assert_array_equal(fitted[:40, :60], ramp(40, 60))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (10, 20_000), (20_000, 10)])

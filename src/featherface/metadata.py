@@ -34,6 +34,7 @@ class ModelInfo:
         data: what it was trained on.
         data_licence: what that data may be used for.
         trained: when, for how long, to which result.
+        precision: of the numbers that it computes with.
     """
 
     name: str
@@ -44,6 +45,7 @@ class ModelInfo:
     data: str = ""
     data_licence: str = ""
     trained: str = ""
+    precision: str = "float32"
 
     def to_json(self) -> str:
         """One line of JSON, the text to keep under `KEY`."""

@@ -17,6 +17,7 @@ from featherface.export.kernels import (
     layers_of,
     per_channel,
     side_by_side,
+    signed,
     stacked,
 )
 from featherface.models.layers import conv_bn, conv_bn_act, depthwise_separable
@@ -102,6 +103,15 @@ def test_joined_kernels() -> None:
     together = apply(side_by_side(a, b), torch.cat([x, y], 1))
     torch.testing.assert_close(together, torch.cat([apply(a, x), apply(b, y)], 1))
     torch.testing.assert_close(apply(identity(3), x), x)
+
+
+def test_signs_take_the_place_of_leaky_relu() -> None:
+    modules = settled(depthwise_separable(4, 6))
+    depthwise, pointwise = signed(*layers_of(modules))
+    assert (depthwise.act, pointwise.act) == ("Relu", "LeakyRelu")
+    x = random(4)
+    y = apply_layer(pointwise, apply_layer(depthwise, torch.cat([x, x], 1)))
+    torch.testing.assert_close(y, modules(x))
 
 
 @pytest.mark.parametrize("groups", [1, 3])

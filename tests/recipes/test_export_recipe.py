@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from featherface.image import ImageError
 from featherface.metadata import ModelError
 from featherface.models.layers import count_parameters
 from featherface.models.zoo import nano_b
@@ -72,3 +73,13 @@ def test_published_weights(
     main(shared / "weights" / "featherface_v1_widerface.safetensors", tmp_path / "v1.onnx")
     assert "featherface_v1, 592,371 parameters" in capsys.readouterr().out
     assert Detector(tmp_path / "v1.onnx").info.name == "featherface_v1"
+
+
+def test_integers(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photographs = Path(__file__).resolve().parents[2] / "assets"
+    main(run, tmp_path / "int8.onnx", int8=photographs)
+    assert "before quantisation" in capsys.readouterr().out
+    assert "int8" in Detector(tmp_path / "int8.onnx").info.precision
+    with pytest.raises(ImageError, match="wanted a picture"):
+        main(run, tmp_path / "again.onnx", int8=run)
+    assert not (tmp_path / "again.onnx").exists()

@@ -15,6 +15,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+BLOCK = 16
+"""Widths are multiples of this, the larger of the two blocks."""
+
 Attribute = int | float | str | list[int]
 Dims = Sequence[int | str]
 
@@ -37,11 +40,8 @@ class Map:
 
     @property
     def width(self) -> int:
-        """Channels of the tensor.
-
-        8 are not padded to 16 where that would cost AVX2 much, and gain AVX-512 little.
-        """
-        return 8 if self.channels <= 8 and self.stride else -(-self.channels // 16) * 16
+        """Channels of the tensor."""
+        return -(-self.channels // BLOCK) * BLOCK
 
 
 class Graph:

@@ -109,6 +109,21 @@ def layers_of(modules: nn.Sequential) -> list[Layer]:
     return layers
 
 
+def signed(depthwise: Layer, pointwise: Layer) -> tuple[Layer, Layer]:
+    """Two layers without the LeakyReLU between them, for a map of which everything is there twice.
+
+    LeakyReLU(x) = ReLU(x) - slope ReLU(-x): the depthwise convolution gives x and -x, and the
+    pointwise one weighs both. ONNX Runtime computes ReLU within a convolution, and goes through
+    the output once more for LeakyReLU.
+    """
+    assert depthwise.act == "LeakyRelu"
+    k, slope = depthwise.kernel, depthwise.slope
+    both = replace(stacked(k, k.times(-1)), groups=2 * k.groups)
+    weight = pointwise.kernel.weight
+    weighed = replace(pointwise.kernel, weight=torch.cat([weight, -slope * weight], dim=1))
+    return Layer(both, "Relu"), pointwise._replace(kernel=weighed)
+
+
 def all_of(kind: type[T], modules: nn.Module) -> list[T]:
     """The members of a list of modules, when they are all of one kind.
 

@@ -10,7 +10,7 @@ from onnx import TensorProto
 from torch import Tensor, nn
 
 from featherface.export.graph import Graph, Map
-from featherface.export.kernels import Kernel, layers_of, per_channel
+from featherface.export.kernels import Kernel, Layer, layers_of, per_channel
 from featherface.models.layers import MEAN_RGB
 
 
@@ -111,14 +111,14 @@ def concat(g: Graph, *maps: Map) -> Map:
     return g.map("Concat", *names, channels=channels, stride=maps[0].stride, axis=1)
 
 
-def stem(g: Graph, images: str, modules: nn.Sequential) -> Map:
+def stem(g: Graph, images: str, layer: Layer) -> Map:
     """uint8 pixels (B, H, W, 3) -> the first layer's output for the normalised picture.
 
     The picture is read as one plane of interleaved colours, which spares a transposition: a 3x3
     kernel over pixels is a 3x9 kernel over that. The mean goes into the bias; it is a whole
     number, so a border of mean pixels keeps that exact where the network pads with zeros.
     """
-    ((k, act, slope),) = layers_of(modules)
+    k, act, slope = layer
     weight = k.weight.permute(0, 2, 3, 1)  # (O, 3, 3, RGB)
     bias = k.bias - (weight * torch.tensor(MEAN_RGB)).sum((1, 2, 3))
     flat = Kernel(weight.reshape(k.outputs, 1, 3, 9), bias)

@@ -9,16 +9,17 @@ import torch
 from torch import nn
 
 from featherface.export.attention import cbam
-from featherface.export.graph import Graph, Map
+from featherface.export.graph import BLOCK, Graph, Map
 from featherface.export.heads import Head, head
 from featherface.export.kernels import (
     all_of,
     identity,
     layers_of,
     side_by_side,
+    signed,
     stacked,
 )
-from featherface.export.layers import concat, conv, sequential, stem
+from featherface.export.layers import concat, conv, stem
 from featherface.export.neck import (
     UNSCALED,
     Levels,
@@ -55,13 +56,25 @@ def nano_b(g: Graph, images: str, m: NanoB) -> list[Head]:
 
 
 def backbone(g: Graph, images: str, m: MobileNetV1) -> Levels:
-    """C3, C4, C5."""
-    stages = [all_of(nn.Sequential, stage) for stage in (m.stage1, m.stage2, m.stage3)]
-    x = stem(g, images, stages[0].pop(0))
+    """C3, C4, C5.
+
+    Half of a block of channels in the first two layers would be padding; it does the work of the
+    second one's LeakyReLU instead.
+    """
+    stages = [
+        [layers_of(block) for block in all_of(nn.Sequential, stage)]
+        for stage in (m.stage1, m.stage2, m.stage3)
+    ]
+    (first,) = stages[0].pop(0)
+    if 2 * first.kernel.outputs <= BLOCK and stages[0][0][0].act == "LeakyRelu":
+        first = first._replace(kernel=stacked(first.kernel, first.kernel))
+        stages[0][0] = list(signed(*stages[0][0]))
+    x = stem(g, images, first)
     taps = []
     for blocks in stages:
-        for block in blocks:
-            x = sequential(g, x, block)
+        for layers in blocks:
+            for layer in layers:
+                x = conv(g, x, *layer)
         taps.append(x)
     return taps
 

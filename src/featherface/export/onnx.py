@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +19,7 @@ from featherface.anchors import AnchorSpec, level_shapes
 from featherface.export.faces import Candidates, add_faces
 from featherface.export.featherface_v1 import featherface_v1
 from featherface.export.graph import Dims, Graph
+from featherface.export.int8 import quantised
 from featherface.export.nano_b import nano_b
 from featherface.files import write_atomically
 from featherface.metadata import KEY, ModelError, ModelInfo
@@ -55,7 +58,13 @@ class Parity(NamedTuple):
     pixels: float  # of boxes and landmarks
 
 
-def export_onnx(model: NanoB | FeatherFaceV1, path: Path, info: ModelInfo) -> Parity:
+def export_onnx(
+    model: NanoB | FeatherFaceV1,
+    path: Path,
+    info: ModelInfo,
+    *,
+    calibration: Sequence[Pixels] | None = None,
+) -> Parity:
     """Write a network as an ONNX file that holds all of the detection.
 
     Inputs and outputs are those of `INPUTS` and `OUTPUTS`: uint8 RGB pictures whose sides are
@@ -65,16 +74,17 @@ def export_onnx(model: NanoB | FeatherFaceV1, path: Path, info: ModelInfo) -> Pa
         model: in eval mode.
         path: takes the file once it is checked; what was there stays until then.
         info: kept in the file's metadata.
+        calibration: pictures (H, W, 3) to quantise with, see `int8`; None keeps all in float32.
 
     Returns:
-        How closely graph and network agree on the pictures of `CHECKED`.
+        How closely graph and network agree on the pictures of `CHECKED`, before quantisation.
 
     Raises:
         ExportError: they do not agree.
+        ModelError: there is nothing to quantise, or nothing to calibrate with.
         OSError: the file cannot be written.
     """
     graph, candidates = build(model)
-    helper.set_model_props(graph, {KEY: info.to_json()})
     onnx.checker.check_model(graph, full_check=True)
     parity = compare(model, graph, candidates)
     if not (parity.score <= SCORE_TOLERANCE and parity.pixels <= PIXEL_TOLERANCE):
@@ -83,6 +93,10 @@ def export_onnx(model: NanoB | FeatherFaceV1, path: Path, info: ModelInfo) -> Pa
             f"scores and {parity.pixels:.1e} pixels in places; at most {SCORE_TOLERANCE} and "
             f"{PIXEL_TOLERANCE} are right"
         )
+    if calibration is not None:
+        graph = quantised(graph, calibration)
+        info = replace(info, precision="int8 in dense 3x3 convolutions, float32 elsewhere")
+    helper.set_model_props(graph, {KEY: info.to_json()})
     write_atomically(path, graph.SerializeToString())
     return parity
 
