@@ -78,6 +78,8 @@ def main(tokens: Sequence[str] | None = None) -> None:
     if tokens and not tokens[0].startswith("-") and tokens[0] not in NAMES:
         # Cyclopts would import every command, and torch with them, to suggest one.
         sys.exit(_fail(f"no command {tokens[0]!r}, there are: {', '.join(NAMES)}"))
+    # Cyclopts takes "-" for an option that it does not know; as a path, "./-" is the same.
+    tokens = [f".{os.sep}-" if token == "-" else token for token in tokens]
     try:
         status = app(tokens, exit_on_error=False, result_action="return_value")
     except CycloptsError:  # is printed already

@@ -25,24 +25,14 @@ from featherface.runtime.work import Task, Worker, work
 FAILED = 1  # exit status: some pictures could not be read
 
 
-def _no_option(_: object, path: Path | None) -> None:
-    """Since --output takes "-", it would take the next option for a file as well."""
-    if path and str(path).startswith("--"):
-        raise ValueError('wanted a file or a folder, or "-"')
-
-
 def main(
-    paths: Annotated[list[Path], Parameter(allow_leading_hyphen=True)],
-    /,
-    *,
+    *paths: Annotated[Path, Parameter(required=True)],
     weights: str | None = None,
     score: float = 0.5,
     size: Annotated[Literal["original"] | int, Parameter(show_choices=False)] = "original",
     tiles: int | None = None,
     format: Literal["json", "jsonl", "csv", "coco", "yolo", "txt"] | None = None,
-    output: Annotated[
-        Path | None, Parameter(allow_leading_hyphen=True, validator=_no_option)
-    ] = None,
+    output: Path | None = None,
     draw: Path | None = None,
     crop: Path | None = None,
     margin: float | None = None,

@@ -54,7 +54,10 @@ class Journal:
             OSError: it cannot be written, or another process is writing to it.
         """
         self._path = path
-        self._file: IO[bytes] = path.open("a+b")
+        try:
+            self._file: IO[bytes] = path.open("a+b")
+        except PermissionError as error:
+            raise PermissionError(f"{path}: may not be written to, name another folder") from error
         self._lock()
         self._places: dict[str, tuple[int, Stamp]] = {}
         self.killed = None

@@ -117,7 +117,7 @@ class Outputs:
         Raises:
             ValueError: something would overwrite a picture, or something else that is made.
         """
-        wanted = ((self.drawings, None), (self.crops, ".png"), (self.labels, ".txt"))
+        wanted = ((self.drawings, None), (self.crops, ""), (self.labels, ".txt"))
         drawings, crops, labels = (
             place(pictures, given=given, target=folder, suffix=suffix) if folder else {}
             for folder, suffix in wanted

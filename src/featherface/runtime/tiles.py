@@ -23,7 +23,7 @@ SMALLEST = 128
 """Pixels that a tile has at least."""
 
 SHARED = 4
-"""Neighbouring tiles share this part of their side: a quarter."""
+"""Neighbouring tiles share this part of their side at least: a quarter."""
 
 SHRINK = 4
 """The picture is shrunk by this factor at most from one look to the next."""
@@ -83,7 +83,7 @@ def _levels(pixels: Pixels, side: int) -> Iterator[tuple[Pixels, Fit]]:
 
 def _places(pixels: Pixels, side: int) -> Iterator[tuple[int, int]]:
     """(left, top) of each tile; multiples of `MULTIPLE`, so that all tiles share one grid."""
-    shared = side // SHARED // MULTIPLE * MULTIPLE
+    shared = -(-side // (SHARED * MULTIPLE)) * MULTIPLE
     height, width = pixels.shape[:2]
     for top in _starts(height, side, shared):
         for left in _starts(width, side, shared):

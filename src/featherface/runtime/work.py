@@ -36,7 +36,7 @@ class Task(NamedTuple):
     Attributes:
         picture: its path.
         drawing: where a copy with boxes goes, if it is wanted.
-        crops: the faces go beside this path, if they are wanted, as its stem with _1, _2, ...
+        crops: the faces go beside this path, if they are wanted, under its name with _1, _2, ...
         label: where a text with the faces goes, if it is wanted.
     """
 
@@ -102,7 +102,7 @@ class Worker:
             yield task.drawing, encode(draw(pixels, record.faces), task.drawing.suffix)
         if task.crops:
             for number, face in enumerate(crop(pixels, record.faces, margin=self.margin), 1):
-                path = task.crops.with_name(f"{task.crops.stem}_{number}.png")
+                path = task.crops.with_name(f"{task.crops.name}_{number}.png")
                 yield path, encode(face, path.suffix)
 
 
