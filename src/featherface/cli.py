@@ -19,7 +19,6 @@ from featherface import __version__
 
 FAILED = 1  # exit status: not everything could be done
 MISUSED = 2  # exit status: nothing could be done as it was asked
-INTERRUPTED = 130  # exit status: stopped by Ctrl-C
 
 
 class Command(NamedTuple):
@@ -59,7 +58,6 @@ app = App(
     help="Find faces in pictures with a very small network, or make such a network yourself.",
     version=__version__,
     help_format="markdown",
-    suppress_keyboard_interrupt=False,  # `main` sets the exit status
 )
 for command in COMMANDS:
     app.command(command.target, name=command.name, help=command.help)
@@ -89,9 +87,6 @@ def main(tokens: Sequence[str] | None = None) -> None:
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = FAILED
-    except KeyboardInterrupt:
-        print(file=sys.stderr)  # what the terminal shows for Ctrl-C gets a line of its own
-        status = INTERRUPTED
     except (OSError, ValueError) as error:  # all errors of ours about input are ValueErrors
         status = _fail(error)
     sys.exit(status or 0)

@@ -82,6 +82,8 @@ def test_a_file_is_in_the_format_of_its_name(photos: Path, name: str, capsys: Ou
         (["--format", "txt", "--output", "-"], "txt is a file for each picture"),
         (["--format", "yolo", "--output", "text.jpg"], "text.jpg: a file is in the way"),
         (["--format", "coco", "--output", "in"], "in: is a folder, and coco is one file"),
+        (["--format", "json", "--output", "in/a.png"], "in/a.png: would overwrite one of"),
+        (["--draw", "out", "--crop", "./out"], "out: crops would mix with drawings there"),
         (["--draw", "text.jpg/sub"], r"text.jpg.sub: a file is in the way"),
         (["--workers", "0"], "workers is 0, wanted at least 1"),
         (["--tiles", "9"], "tiles is 9, wanted at least 128"),

@@ -50,7 +50,7 @@ def main(
         size: "original", or the pixels that the longer side of each picture is scaled to. The
             original size finds the smallest faces, and takes longest on large pictures.
         tiles: Look at larger pictures in overlapping tiles of so many pixels (640 is a good
-            choice), and shrunk for large faces: memory does not grow with the picture.
+            choice), and shrunk for large faces: the network's memory does not grow with them.
         format: json, jsonl, csv and coco are one file; yolo (labels) and txt (WIDER FACE results)
             are a file a picture.
         output: The file, the folder, or "-" for stdout. A name that ends in .json, .jsonl or .csv
@@ -84,7 +84,11 @@ def main(
         "folders": [str(path and path.absolute()) for path in (Path(), output, draw, crop)],
     }
     with closing(Journal(outputs.journal, settings)) as journal:
-        status = run.status(journal)
+        try:
+            status = run.status(journal)
+        except KeyboardInterrupt:
+            print("\nfeatherface: stopped, the same command goes on from here", file=sys.stderr)
+            raise
         journal.finish()
     return status
 

@@ -66,8 +66,8 @@ class Detector:
             size: "original" looks at every pixel, and finds the smallest faces; a number scales
                 the picture, up or down, so that its longer side has so many pixels.
             tiles: looks at pictures that are larger (after scaling to `size`) in overlapping
-                tiles of so many pixels, and shrunk for large faces: memory no longer grows with
-                the picture. None looks at each picture at once.
+                tiles of so many pixels, and shrunk for large faces: the network's memory no
+                longer grows with the picture. None looks at each picture at once.
             threads: processor threads that share the work on one picture.
 
         Raises:

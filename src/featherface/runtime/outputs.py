@@ -50,6 +50,8 @@ class Outputs:
             if format is None:
                 formats = ", ".join([*STREAMS, *FILES])
                 raise ValueError(f"{output}: of which format? add --format with one of: {formats}")
+        if draw and crop and os.path.realpath(draw) == os.path.realpath(crop):
+            raise ValueError(f"{draw}: crops would mix with drawings there, name two folders")
         if format in FILES:
             if path is None:
                 raise ValueError(f"{format} is a file for each picture, wanted --output FOLDER")
@@ -122,9 +124,11 @@ class Outputs:
             place(pictures, given=given, target=folder, suffix=suffix) if folder else {}
             for folder, suffix in wanted
         )
-        originals = {os.path.realpath(folder) for folder in {path.parent for path in pictures}}
+        if self.stream and os.path.realpath(self.stream) in map(os.path.realpath, pictures):
+            raise ValueError(f"{self.stream}: would overwrite one of the pictures")
+        theirs = {os.path.realpath(folder) for folder in {path.parent for path in pictures}}
         for folder in {crop.parent for crop in crops.values()}:
-            if os.path.realpath(folder) in originals:
+            if os.path.realpath(folder) in theirs:
                 raise ValueError(f"{folder}: crops would mix with pictures there, name another one")
         return [
             Task(picture, drawings.get(picture), crops.get(picture), labels.get(picture))

@@ -15,7 +15,7 @@ import numpy as np
 
 from featherface.boxes import intersection, iou
 from featherface.image import MULTIPLE, Fit, Fitted, fit
-from featherface.types import Detections, Floats, Integers, Pixels
+from featherface.types import Bools, Detections, Floats, Integers, Pixels
 
 Look = Callable[[Sequence[Fitted]], list[Detections]]
 
@@ -98,15 +98,15 @@ def _starts(length: int, side: int, shared: int) -> list[int]:
 
 def _is_cut(
     boxes: Floats, left: int, top: int, tile: tuple[int, ...], pixels: tuple[int, ...]
-) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+) -> Bools:
     """(N,) whether a box in a tile is at one of the edges that are not the picture's own."""
     near = EDGE * (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0)[:, None] + 1  # (N, 1)
     ends = np.array([tile[1], tile[0]], np.float32)
     has_before = np.array([left > 0, top > 0])
     has_after = np.array([left + tile[1] < pixels[1], top + tile[0] < pixels[0]])
     cut = ((boxes[:, :2] < near) & has_before) | ((boxes[:, 2:] > ends - near) & has_after)
-    answer: np.ndarray[tuple[int], np.dtype[np.bool_]] = cut.any(axis=1)
-    return answer
+    either: Bools = cut.any(axis=1)
+    return either
 
 
 def _merge(boxes: Floats, scores: Floats, views: Integers, overlap: float) -> Integers:

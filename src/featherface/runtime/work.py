@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -147,6 +148,7 @@ def _begin(worker: Worker) -> None:
     """The first thing in a process of the pool."""
     global _worker
     _worker = worker
+    warnings.filterwarnings("ignore", module="PIL")  # as the command line does
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
