@@ -59,6 +59,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, write: int) -> None:
             raise Killed
         return whole(self, target)
 
+    monkeypatch.setattr(os, "getpid", lambda: 4711)  # the next run is another process
     monkeypatch.setattr(Path, "replace", replace)
     monkeypatch.setattr(Path, "unlink", lambda self, missing_ok=False: None)
 

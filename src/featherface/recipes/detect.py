@@ -132,8 +132,8 @@ class Run:
         if journal and journal.is_resumed:
             state = f"{before} of {len(self.tasks)} pictures are done"
             print(f"featherface: going on with a run that was stopped, {state}", file=sys.stderr)
-            if journal.killed and todo:
-                self.outputs.sweep(todo[0], journal.killed)
+            if journal.killed:
+                self.outputs.sweep(todo[0] if todo else None, journal.killed)
         self._bar = Progress(len(self.tasks), unit="pictures", done=before)
         steps = self._steps(todo, journal)
         form, stream = self.outputs.format, self.outputs.stream

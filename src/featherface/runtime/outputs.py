@@ -135,9 +135,14 @@ class Outputs:
             for picture in pictures
         ]
 
-    def sweep(self, task: Task, process: int) -> None:
-        """Deletes the drafts that a killed process has left, when it was at this task."""
-        made = [path for path in (*task[1:], self.stream) if path]
+    def sweep(self, task: Task | None, process: int) -> None:
+        """Deletes the drafts that a killed process has left.
+
+        Args:
+            task: what it was at; None if it had done them all.
+            process: its number, which ends the names of drafts.
+        """
+        made = [path for path in (*(task or ())[1:], self.stream) if path]
         for folder in {path.parent for path in made}:
             for draft in folder.glob(f".*.{process}"):
                 draft.unlink()
