@@ -104,7 +104,7 @@ def held(parent: int) -> int:
 @app.default
 def main(
     *,
-    pictures: int = 600,
+    pictures: int = 1200,
     rounds: int = 2,
     many: int = 10_000,
     results: Path = ROOT / "benchmarks" / "results" / "folder.md",
