@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from featherface.anchors import NANO_B
 from featherface.metadata import KEY, ModelInfo
@@ -79,3 +80,19 @@ def toy_graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("toy") / "toy.onnx"
     onnx.save(model, path)
     return path
+
+
+@pytest.fixture
+def photos(tmp_path: Path, toy_graph: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to stand in, with pictures, a broken one and weights."""
+    for name, faces in {"in/a.png": 1, "in/sub/b.jpg": 2, "in/sub/none.png": 0}.items():
+        pixels = np.zeros((64, 96, 3), np.uint8)
+        for face in range(faces):
+            pixels[:32, 64 * face : 64 * face + 32, 0] = 255
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    (tmp_path / "text.jpg").write_text("Dear reader")
+    (tmp_path / "toy.onnx").write_bytes(toy_graph.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -1,10 +1,12 @@
-"""The first page keeps its word: its commands, its example, its links, its picture."""
+"""The first page and docs/ keep their word: commands, examples, links, the picture."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +18,7 @@ from featherface.boxes import iou
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = sorted((ROOT / "docs").glob("*.md"))
 COLLAGE = ROOT / "assets" / "collage.jpg"
 KNOWN = np.array(json.loads(COLLAGE.with_suffix(".json").read_text())["boxes"], np.float32)
 
@@ -32,11 +35,12 @@ def test_each_marked_command_is_one_block(name: str) -> None:
     assert re.search(re.escape(mark) + r"\n```sh\n[^`]+\n```\n", README)
 
 
-def test_local_links_lead_somewhere() -> None:
-    targets = re.findall(r"\]\(([^)#]+)\)", README)
+@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)
+def test_local_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
     local = [target for target in targets if "://" not in target]
     assert local
-    assert [target for target in local if not (ROOT / target).exists()] == []
+    assert [target for target in local if not (page.parent / target).exists()] == []
 
 
 def test_the_map_names_what_exists() -> None:
@@ -56,6 +60,24 @@ def test_the_example_runs_and_finds_faces() -> None:
     )
     assert ran.returncode == 0, ran.stderr
     assert len(ran.stdout.splitlines()) > len(KNOWN) / 2
+
+
+@needs_weights
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_snippets_of_a_page_run_one_after_the_other(page: Path, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "assets", tmp_path / "assets")
+    snippets = re.findall(r"```python\n(.+?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert snippets
+    ran = subprocess.run(
+        [sys.executable, "-W", "error:::__main__", "-c", "\n".join(snippets)],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout
 
 
 def test_the_collage_is_what_its_script_makes() -> None:

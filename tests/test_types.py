@@ -8,7 +8,7 @@ import pickle
 import numpy as np
 import pytest
 
-from featherface.types import LANDMARK_NAMES, Detections
+from featherface.types import COCO_CATEGORY, LANDMARK_NAMES, Detections
 
 
 @pytest.fixture
@@ -65,3 +65,35 @@ def test_shapes_that_disagree(
 ) -> None:
     with pytest.raises(ValueError, match="shapes"):
         Detections(*(np.zeros(shape, np.float32) for shape in (boxes, scores, landmarks)))
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_from_list_is_the_inverse(found: Detections, count: int) -> None:
+    copy = Detections.from_list(json.loads(json.dumps(found[:count].to_list())))
+    assert copy.boxes.dtype == copy.scores.dtype == copy.landmarks.dtype == np.float32
+    for name in ("boxes", "scores", "landmarks"):
+        assert getattr(copy, name).shape == getattr(found[:count], name).shape
+        np.testing.assert_allclose(getattr(copy, name), getattr(found[:count], name), atol=0.0051)
+    assert copy.to_list() == found[:count].to_list()
+
+
+def test_coco_annotations_count_on() -> None:
+    faces = Detections(
+        np.array([[1, 2, 4, 8], [0, 0, 2, 2]], np.float32),
+        np.array([0.75, 0.5], np.float32),
+        np.arange(20, dtype=np.float32).reshape(2, 5, 2),
+    )
+    first, second = faces.to_coco(7, first_id=40)
+    assert first == {
+        "id": 40,
+        "image_id": 7,
+        "category_id": COCO_CATEGORY["id"],
+        "bbox": [1, 2, 3, 6],
+        "area": 18,
+        "iscrowd": 0,
+        "score": 0.75,
+        "num_keypoints": 5,
+        "keypoints": [0, 1, 2, 2, 3, 2, 4, 5, 2, 6, 7, 2, 8, 9, 2],
+    }
+    assert (second["id"], second["image_id"]) == (41, 7)
+    assert Detections.empty().to_coco(1) == []

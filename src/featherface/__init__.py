@@ -7,9 +7,8 @@ from featherface.image import ImageError
 from featherface.image import load as load_image
 from featherface.metadata import ModelError
 from featherface.runtime.detector import Detector
-from featherface.runtime.draw import draw
 from featherface.types import Detections
 
 __version__ = "0.1.0"
 
-__all__ = ["Detections", "Detector", "ImageError", "ModelError", "draw", "load_image"]
+__all__ = ["Detections", "Detector", "ImageError", "ModelError", "load_image"]

@@ -1,33 +1,23 @@
 """The command `featherface`.
 
-`detect` is here; the commands of the workshop are named by strings and imported when they are
-called, so that --help and `detect` never wait for torch, nor need it.
+Commands are named by strings and imported when they are called, so that --help and `detect` never
+wait for torch, nor need it.
 """
 
 from __future__ import annotations
 
-import json as jsonlib
 import os
 import sys
-import time
 import warnings
 from collections.abc import Sequence
-from contextlib import ExitStack
 from io import TextIOWrapper
-from pathlib import Path
-from typing import IO, Annotated, Any, Literal, NamedTuple
+from typing import NamedTuple
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError
 
-from featherface import Detector, ImageError, __version__
-from featherface.files import replacing
-from featherface.image import SUFFIXES
-from featherface.runtime.draw import draw as draw_faces
-from featherface.runtime.draw import save
-from featherface.runtime.folder import find_pictures, place
-from featherface.runtime.progress import Progress
+from featherface import __version__
 
-FAILED = 1  # exit status: some pictures could not be read
+FAILED = 1  # exit status: not everything could be done
 MISUSED = 2  # exit status: nothing could be done as it was asked
 
 
@@ -40,8 +30,18 @@ class Command(NamedTuple):
     help: str
 
 
+DETECT = """Find the faces in pictures.
+
+Prints a line for each picture, or writes what --format and --output say. A picture that cannot be
+read is named on stderr, the others still come out, and the exit status is 1.
+
+A run that was stopped goes on where it stood when the same command is given again, if it makes
+files: until it is complete, a journal lies beside them, named `*.unfinished`.
+"""
+
 RECIPES = "featherface.recipes"
 COMMANDS = (
+    Command("detect", f"{RECIPES}.detect:main", "", DETECT),
     Command("train", f"{RECIPES}.train:main", "train", "Train a network on labelled pictures."),
     Command(
         "calibrate", f"{RECIPES}.calibrate:main", "train,evaluate", "Make scores probabilities."
@@ -54,7 +54,7 @@ COMMANDS = (
     Command("evaluate", f"{RECIPES}.evaluate:main", "evaluate", "Measure a network's accuracy."),
     Command("info", f"{RECIPES}.info:main", "train", "Count a network's parameters and work."),
 )
-NAMES = ("detect", *(command.name for command in COMMANDS))
+NAMES = tuple(command.name for command in COMMANDS)
 
 app = App(
     name="featherface",
@@ -64,90 +64,6 @@ app = App(
 )
 for command in COMMANDS:
     app.command(command.target, name=command.name, help=command.help)
-
-
-def _no_option(_: Any, path: Path | None) -> None:
-    """Since --json takes "-", it would take the next option for a file as well."""
-    if path and str(path).startswith("--"):
-        raise ValueError('wanted a file, or "-"')
-
-
-@app.command
-def detect(
-    paths: list[Path],
-    /,
-    *,
-    weights: str | None = None,
-    score: float = 0.5,
-    size: Annotated[Literal["original"] | int, Parameter(show_choices=False)] = "original",
-    json: Annotated[Path | None, Parameter(allow_leading_hyphen=True, validator=_no_option)] = None,
-    draw: Path | None = None,
-    threads: int = 1,
-) -> int:
-    """Find the faces in pictures.
-
-    Prints a line for each picture, or JSON with --json. A picture that cannot be read is named on
-    stderr, the others still come out, and the exit status is 1.
-
-    Args:
-        paths: Pictures, and folders, which are searched for pictures with all their sub-folders.
-        weights: Name of weights that come with featherface, or an .onnx file of your own.
-        score: Report faces that score more than this, 0 to 1.
-        size: "original", or the pixels that the longer side of each picture is scaled to. The
-            original size finds the smallest faces, and takes longest on large pictures.
-        json: Write one JSON object a picture and line to this file, or to stdout for "-".
-        draw: Put copies of the pictures with boxes and landmarks into this folder.
-        threads: Processor threads that share the work on a picture.
-    """
-    pictures = find_pictures(paths)
-    try:
-        detector = Detector(weights, score=score, size=size, threads=threads)
-        places = place(pictures, given=paths, target=draw) if draw else {}
-    except ValueError as error:
-        return _fail(error)
-    bar = Progress(len(pictures), unit="pictures")
-    broken = 0
-    with ExitStack() as stack:
-        output = _open_json(json, stack)
-        for done, path in enumerate(pictures):
-            bar.show(done)
-            started = time.perf_counter()
-            record = _examine(detector, path, copy=places.get(path))
-            seconds = time.perf_counter() - started
-            bar.clear()
-            if "error" in record:
-                broken += 1
-                print(f"featherface: {record['error']}", file=sys.stderr)
-            if output:
-                print(jsonlib.dumps(record), file=output, flush=True)
-            elif "faces" in record:
-                count = len(record["faces"])
-                print(f"{path}: {count} face{'s' * (count != 1)}, {1000 * seconds:.0f} ms")
-    return FAILED if broken else 0
-
-
-def _open_json(path: Path | None, stack: ExitStack) -> IO[str] | None:
-    """Where the JSON lines go; a file is complete, or not there at all."""
-    if path is None:
-        return None
-    if path == Path("-"):
-        return sys.stdout
-    return stack.enter_context(stack.enter_context(replacing(path)).open("w", encoding="utf-8"))
-
-
-def _examine(detector: Detector, path: Path, *, copy: Path | None) -> dict[str, Any]:
-    """What is to be told about one picture, ready for JSON."""
-    try:
-        if path.is_dir():
-            raise ImageError(f"{path}: no pictures in this folder ({', '.join(SUFFIXES)})")
-        picture = detector.fit(path)
-        faces = detector.find([picture])[0]
-        if copy:
-            save(draw_faces(path, faces), copy)
-    except ImageError as error:
-        return {"path": str(path), "error": str(error)}
-    height, width = picture.fit.size
-    return {"path": str(path), "width": width, "height": height, "faces": faces.to_list()}
 
 
 def main(tokens: Sequence[str] | None = None) -> None:
@@ -163,6 +79,8 @@ def main(tokens: Sequence[str] | None = None) -> None:
     if tokens and not tokens[0].startswith("-") and tokens[0] not in NAMES:
         # Cyclopts would import every command, and torch with them, to suggest one.
         sys.exit(_fail(f"no command {tokens[0]!r}, there are: {', '.join(NAMES)}"))
+    # Cyclopts takes "-" for an option that it does not know; as a path, "./-" is the same.
+    tokens = [f".{os.sep}-" if token == "-" else token for token in tokens]
     try:
         status = app(tokens, exit_on_error=False, result_action="return_value")
     except CycloptsError:  # is printed already
@@ -184,7 +102,7 @@ def _missing_extra(name: str, error: ImportError) -> str:
         ImportError: `error` itself, when it is not a package that is missing.
     """
     cause = error.__cause__ or error  # a command's own import comes wrapped
-    extras = {command.name: command.extra for command in COMMANDS}
+    extras = {command.name: command.extra for command in COMMANDS if command.extra}
     package = cause.name if isinstance(cause, ModuleNotFoundError) and cause.name else "featherface"
     if package.partition(".")[0] == "featherface" or not extras.get(name):
         raise error

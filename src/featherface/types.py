@@ -6,11 +6,17 @@ boxes are always xyxy float32 in pixels, the top-left corner of the picture bein
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from featherface.image import Picture
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
@@ -20,6 +26,15 @@ Size = tuple[int, int]  # (height, width)
 
 LANDMARK_NAMES = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 """Left and right are those of the picture, not of the person."""
+
+COCO_CATEGORY = {
+    "id": 1,
+    "name": "face",
+    "supercategory": "person",
+    "keypoints": list(LANDMARK_NAMES),
+    "skeleton": [],
+}
+"""What the annotations of `Detections.to_coco` are of; belongs into a COCO file's categories."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,3 +85,73 @@ class Detections:
             }
             for box, score, points in zip(self.boxes, self.scores, self.landmarks, strict=True)
         ]
+
+    @classmethod
+    def from_list(cls, faces: Iterable[Mapping[str, Any]]) -> Detections:
+        """The inverse of `to_list`, up to its rounding.
+
+        Raises:
+            KeyError: a face lacks its box, score or landmarks.
+        """
+        rows = list(faces)
+        return cls(
+            np.array([face["box"] for face in rows], np.float32).reshape(-1, 4),
+            np.array([face["score"] for face in rows], np.float32),
+            np.array([face["landmarks"] for face in rows], np.float32).reshape(-1, 5, 2),
+        )
+
+    def to_coco(self, image_id: int, *, first_id: int = 1) -> list[dict[str, Any]]:
+        """One COCO annotation a face, with five keypoints and the score (Lin et al., 2014).
+
+        They fit a file's `annotations`, whose `categories` then hold `COCO_CATEGORY`, and a list
+        of results for `pycocotools.COCO.loadRes` alike.
+
+        Args:
+            image_id: of the picture in the file's `images`.
+            first_id: of the first annotation, the others count on from it.
+        """
+        annotations = []
+        for number, face in enumerate(self.to_list(), first_id):
+            left, top, right, bottom = face["box"]
+            width, height = round(right - left, 2), round(bottom - top, 2)
+            annotations.append(
+                {
+                    "id": number,
+                    "image_id": image_id,
+                    "category_id": COCO_CATEGORY["id"],
+                    "bbox": [left, top, width, height],
+                    "area": round(width * height, 2),
+                    "iscrowd": 0,
+                    "score": face["score"],
+                    "num_keypoints": len(LANDMARK_NAMES),
+                    "keypoints": [value for point in face["landmarks"] for value in (*point, 2)],
+                }
+            )
+        return annotations
+
+    def draw(self, picture: Picture) -> Image:
+        """A copy of the picture they were found in, with boxes and landmarks.
+
+        Raises:
+            ImageError: the picture cannot be read.
+        """
+        from featherface.runtime.draw import draw  # a value knows no tools until it is asked
+
+        return draw(picture, self)
+
+    def crop(self, picture: Picture, *, margin: float | None = None) -> list[Image]:
+        """Each face cut out of the picture it was found in.
+
+        Args:
+            picture: as for `Detector.detect`.
+            margin: None turns and scales each face so that its landmarks lie as networks for
+                recognition want them, 112 x 112 pixels (`featherface.runtime.crop`); a number
+                cuts along the box as it lies, with that share of its sides around it.
+
+        Raises:
+            ImageError: the picture cannot be read.
+            ValueError: the margin is negative, or the landmarks of a face all fall together.
+        """
+        from featherface.runtime.crop import crop
+
+        return crop(picture, self, margin=margin)

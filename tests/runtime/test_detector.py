@@ -166,11 +166,12 @@ def test_a_pickled_detector_finds_the_same(
     toy_graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(toy_graph.parent)
-    detector = Detector(toy_graph.name, score=0.2, size=160, threads=2)
+    detector = Detector(toy_graph.name, score=0.2, size=160, tiles=128, threads=2)
     packed = pickle.dumps(detector)
     monkeypatch.chdir(tmp_path)
     copy = pickle.loads(packed)
-    assert (copy.score, copy.size) == (0.2, 160)
+    assert (copy.score, copy.size, copy.tiles) == (0.2, 160, 128)
+    assert copy.sha256 == hashlib.sha256(toy_graph.read_bytes()).hexdigest()
     assert_same(copy.detect(picture()), detector.detect(picture()))
 
 
@@ -213,6 +214,8 @@ def test_settings_out_of_range(toy_graph: Path) -> None:
         Detector(toy_graph, score=-1)
     with pytest.raises(ValueError, match='size is 0, wanted "original" or at least 1'):
         Detector(toy_graph, size=0)
+    with pytest.raises(ValueError, match="tiles is 64, wanted at least 128"):
+        Detector(toy_graph, tiles=64)
     with pytest.raises(ValueError, match="threads is 0"):
         Detector(toy_graph, threads=0)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from featherface.runtime.draw import draw, save
+from featherface.runtime.draw import draw, encode
 from featherface.types import Bools, Detections, Pixels
 
 
@@ -65,12 +66,16 @@ def test_boxes_at_and_beyond_the_border() -> None:
 @pytest.mark.parametrize(
     "name", ["a.jpg", "a.png", "a.webp", "a.gif", "a.TIF", "a.ppm", "a.bmp", "a"]
 )
-def test_save_takes_the_format_from_the_name(name: str, tmp_path: Path) -> None:
-    image = Image.new("RGB", (20, 10), "white")
-    path = tmp_path / "new" / "folder" / name
-    save(image, path)
-    with Image.open(path) as found:
+def test_the_format_comes_from_the_suffix(name: str) -> None:
+    suffix = Path(name).suffix
+    with Image.open(io.BytesIO(encode(Image.new("RGB", (20, 10), "white"), suffix))) as found:
         assert found.size == (20, 10)
         assert found.format == {".jpg": "JPEG", ".tif": "TIFF", "": "PNG"}.get(
-            path.suffix.lower(), path.suffix[1:].upper()
+            suffix.lower(), suffix[1:].upper()
         )
+
+
+def test_detections_draw_themselves() -> None:
+    pixels = np.zeros((200, 200, 3), np.uint8)
+    found = faces((50, 50, 150, 150))
+    np.testing.assert_array_equal(found.draw(pixels), draw(pixels, found))

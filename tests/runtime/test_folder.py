@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from featherface.runtime.folder import find_pictures, place
+from featherface.runtime.folder import expand, find_pictures, place
 
 
 @pytest.fixture
@@ -87,3 +90,78 @@ def test_originals_are_never_overwritten(photos: Path, target: str) -> None:
     given = paths("summer")
     with pytest.raises(ValueError, match=r"would overwrite summer.a\.PNG"):
         place(find_pictures(given), given=given, target=Path(target))
+
+
+def test_two_ways_to_one_picture(photos: Path) -> None:
+    (photos / "again").symlink_to("summer")
+    given = paths("summer/b.jpg", "winter/../summer/b.jpg", str(photos / "summer/b.jpg"), "again")
+    assert find_pictures(given) == paths("summer/b.jpg", "again/a.PNG", "again/sea/b.jpg")
+
+
+def test_a_link_to_a_picture_is_one(photos: Path) -> None:
+    (photos / "summer" / "c.jpg").symlink_to("b.jpg")
+    names = "summer/a.PNG", "summer/b.jpg", "summer/c.jpg", "summer/sea/b.jpg"
+    assert find_pictures(paths("summer")) == paths(*names)
+
+
+def test_links_that_go_round_in_circles(photos: Path) -> None:
+    (photos / "summer" / "sea" / "up").symlink_to("..")
+    (photos / "summer" / "self").symlink_to("self")
+    (photos / "summer" / "round.jpg").symlink_to("round.jpg")
+    found = find_pictures(paths("summer"))
+    names = "summer/a.PNG", "summer/b.jpg", "summer/round.jpg", "summer/sea/b.jpg"
+    assert found == paths(*names)
+    places = place(found, given=paths("summer"), target=Path("out"))
+    assert places[Path("summer/round.jpg")] == Path("out/round.jpg")
+
+
+def test_folders_that_are_left_out(photos: Path) -> None:
+    assert find_pictures(paths("summer"), without=[photos / "summer" / "sea"]) == paths(
+        "summer/a.PNG", "summer/b.jpg"
+    )
+
+
+def test_two_pictures_that_would_share_a_file(photos: Path) -> None:
+    (photos / "winter" / "b.png").touch()
+    given = paths("winter")
+    with pytest.raises(ValueError, match=r"b\.png: what is made of it would overwrite .*b\.jpg"):
+        place(find_pictures(given), given=given, target=Path("out"), suffix=".txt")
+    assert len(place(find_pictures(given), given=given, target=Path("out"))) == 3
+
+
+def test_suffix_takes_the_place_of_the_last_one(photos: Path) -> None:
+    given = paths("a.b.jpg")
+    assert place(given, given=given, target=Path("out"), suffix=".txt")[given[0]] == Path(
+        "out/a.b.txt"
+    )
+
+
+def listed(*names: str, text: bytes = b"") -> list[Path]:
+    return expand(paths(*names), listed=io.BytesIO(text))
+
+
+def test_patterns(photos: Path) -> None:
+    assert listed("winter/?.jpg", "*mer/[ab].*") == paths(
+        "winter/b.jpg", "summer/a.PNG", "summer/b.jpg"
+    )
+    assert listed("**/d.webp") == paths("winter/snow/deep/d.webp")
+    assert listed("nothing*.jpg") == paths("nothing*.jpg")
+
+
+def test_a_name_that_looks_like_a_pattern(photos: Path) -> None:
+    (photos / "winter" / "[b].jpg").touch()
+    assert listed("winter/[b].jpg") == paths("winter/[b].jpg")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are not bytes on this system")
+def test_lists(photos: Path) -> None:
+    assert listed("a", "-", "b", text=b"x y\nz*\r\n\n\xe9") == [
+        *paths("a", "x y", "z*"),
+        Path(os.fsdecode(b"\xe9")),
+        *paths("b"),
+    ]
+    assert listed("-", text=b"two\nlines\0\xe9\0") == [
+        Path("two\nlines"),
+        Path(os.fsdecode(b"\xe9")),
+    ]
+    assert listed("-") == []

@@ -42,3 +42,29 @@ def test_it_is_silent_otherwise(
     bar.show(0)
     bar.clear()
     assert stream.getvalue() == ""
+
+
+def test_the_line_stays_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand lines a second would cost more than the work they tell of."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    bar = Progress(1000, unit="pictures")
+    for done in range(1000):
+        bar.show(done)
+    assert terminal.getvalue().count("pictures") < 100
+
+
+def test_what_an_earlier_run_did_does_not_count_for_the_rate(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal = Terminal()
+    now = 0.0
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    bar = Progress(400, unit="pictures", done=100)
+    now = 10.0
+    bar.show(120)
+    assert terminal.getvalue().endswith(" 120/400 pictures, 2.0 a second, 2:20 left")
+    now = 4000.0
+    bar.finish("400 pictures, 9 faces")
+    assert terminal.getvalue().endswith("\r\x1b[2K400 pictures, 9 faces, 1:06:40\n")

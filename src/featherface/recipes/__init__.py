@@ -1,1 +1,1 @@
-"""What the commands of the workshop do, one module each."""
+"""What the commands do, one module each."""

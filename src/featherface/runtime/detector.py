@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -14,6 +15,7 @@ from featherface import boxes, weights
 from featherface.image import Fit, Fitted, Picture, fit
 from featherface.metadata import ModelError, ModelInfo
 from featherface.runtime.session import Session
+from featherface.runtime.tiles import SMALLEST, find_in_tiles
 from featherface.types import Detections
 
 OVERLAP = 0.4
@@ -36,11 +38,15 @@ class Detector:
         info: what the weights say about themselves.
         score: a face is reported when it scores more than this, 0 to 1.
         size: "original", or the pixels that the longer side of every picture is scaled to.
+        tiles: the side of the tiles that larger pictures are cut into; None for no tiles.
+        sha256: of the weights.
     """
 
     info: ModelInfo
     score: float
     size: int | Literal["original"]
+    tiles: int | None
+    sha256: str
 
     def __init__(
         self,
@@ -48,6 +54,7 @@ class Detector:
         *,
         score: float = 0.5,
         size: int | Literal["original"] = "original",
+        tiles: int | None = None,
         threads: int = 1,
     ) -> None:
         """Opens the weights.
@@ -58,25 +65,34 @@ class Detector:
             score: a face is reported when it scores more than this, 0 to 1.
             size: "original" looks at every pixel, and finds the smallest faces; a number scales
                 the picture, up or down, so that its longer side has so many pixels.
+            tiles: looks at pictures that are larger (after scaling to `size`) in overlapping
+                tiles of so many pixels, and shrunk for large faces: the network's memory no
+                longer grows with the picture. None looks at each picture at once.
             threads: processor threads that share the work on one picture.
 
         Raises:
             ModelError: no such weights, or a file that is not a featherface network.
-            ValueError: score, size or threads out of range.
+            ValueError: score, size, tiles or threads out of range.
         """
         if size != "original" and size < 1:
             raise ValueError(f'size is {size}, wanted "original" or at least 1 pixel')
+        if tiles is not None and tiles < SMALLEST:
+            raise ValueError(f"tiles is {tiles}, wanted at least {SMALLEST} pixels")
         if threads < 1:
             raise ValueError(f"threads is {threads}, wanted at least 1")
         self.score = _check_score(score)
         self.size = size
+        self.tiles = tiles
         self._threads = threads
         self._weights, graph = _find(weights)
+        self.sha256 = hashlib.sha256(graph).hexdigest()
         self._session = Session(graph, source=self._weights, threads=threads)
         self.info = self._session.info
 
     def __reduce__(self) -> tuple[Callable[..., Detector], tuple[str]]:
-        opener = partial(Detector, score=self.score, size=self.size, threads=self._threads)
+        opener = partial(
+            Detector, score=self.score, size=self.size, tiles=self.tiles, threads=self._threads
+        )
         return opener, (self._weights,)
 
     def detect(self, picture: Picture, *, score: float | None = None) -> Detections:
@@ -120,7 +136,14 @@ class Detector:
 
     def find(self, pictures: Sequence[Fitted], *, score: float | None = None) -> list[Detections]:
         """Finds the faces of pictures that went through `fit`: the second half of `detect`."""
-        score = self.score if score is None else _check_score(score)
+        look = partial(self._look, score=self.score if score is None else _check_score(score))
+        if self.tiles is None:
+            return look(pictures)
+        tiles = partial(find_in_tiles, look, side=self.tiles, overlap=OVERLAP)
+        return [_to_picture(tiles(picture), picture.fit) for picture in pictures]
+
+    def _look(self, pictures: Sequence[Fitted], *, score: float) -> list[Detections]:
+        """Pictures of the same shape go through the graph together."""
         shapes: dict[tuple[int, ...], list[int]] = {}
         for index, picture in enumerate(pictures):
             shapes.setdefault(picture.pixels.shape, []).append(index)

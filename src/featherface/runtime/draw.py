@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import io
 
 from PIL import Image, ImageDraw
 
-from featherface.files import replacing
 from featherface.image import SUFFIXES, Picture, load
 from featherface.types import Detections
 
@@ -51,14 +50,8 @@ def draw(picture: Picture, faces: Detections) -> Image.Image:
     return image
 
 
-def save(image: Image.Image, path: Path) -> None:
-    """Writes an image whole or not at all, in the format of the path's suffix, else as PNG.
-
-    Folders on the way to it are made.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as draft:
-        image.save(draft, SUFFIXES.get(path.suffix.lower(), "PNG"), quality=92)
+def encode(image: Image.Image, suffix: str) -> bytes:
+    """An image as the content of a file, in the format that the suffix stands for, else as PNG."""
+    content = io.BytesIO()
+    image.save(content, SUFFIXES.get(suffix.lower(), "PNG"), quality=92)
+    return content.getvalue()
