@@ -47,6 +47,9 @@ COMMANDS = (
         "calibrate", f"{RECIPES}.calibrate:main", "train,evaluate", "Make scores probabilities."
     ),
     Command("distill", f"{RECIPES}.distill:main", "train", "Train a network to follow a teacher."),
+    Command(
+        "prune", f"{RECIPES}.prune:main", "prune", "Make a trained network smaller and faster."
+    ),
     Command("export", f"{RECIPES}.export:main", "export", "Turn a trained network into .onnx."),
     Command("evaluate", f"{RECIPES}.evaluate:main", "evaluate", "Measure a network's accuracy."),
     Command("info", f"{RECIPES}.info:main", "train", "Count a network's parameters and work."),

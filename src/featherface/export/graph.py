@@ -15,6 +15,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from featherface.models.cost import padded
+
 Attribute = int | float | str | list[int]
 Dims = Sequence[int | str]
 
@@ -37,11 +39,8 @@ class Map:
 
     @property
     def width(self) -> int:
-        """Channels of the tensor.
-
-        8 are not padded to 16 where that would cost AVX2 much, and gain AVX-512 little.
-        """
-        return 8 if self.channels <= 8 and self.stride else -(-self.channels // 16) * 16
+        """Channels of the tensor; single values a channel are padded to 16 even if they are 8."""
+        return padded(self.channels) if self.stride else padded(max(self.channels, 16))
 
 
 class Graph:
