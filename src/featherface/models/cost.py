@@ -101,7 +101,8 @@ def _parts(config: NanoBConfig, *, exported: bool) -> Iterator[Cost]:
         joint = hidden.sequence
         yield Cost(
             joint * (3 * width + 2 + 9 + 2 + width),
-            joint * (width * sum(map(_cells, LEVELS)) + (9 + width) * _cells(LEVELS[0])),
+            # A norm that no convolution precedes is a product for each cell in a graph.
+            joint * (width * sum(map(_cells, LEVELS)) + (9 + width + exported) * _cells(LEVELS[0])),
         )
     yield _context(width, hidden.context, exported=exported)
 

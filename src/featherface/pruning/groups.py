@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import NamedTuple
 
 from featherface.models.cost import cost, exported_macs
@@ -123,5 +124,10 @@ def size_of(dense: NanoBConfig, narrow: NanoBConfig, budget: Budget) -> Size:
         work,
         LEGAL[0] <= parameters <= LEGAL[1]
         and abs(parameters - budget.parameters) <= budget.tolerance
-        and work <= budget.macs * macs(dense, budget),
+        and work <= _limit(dense, budget),
     )
+
+
+@lru_cache
+def _limit(dense: NanoBConfig, budget: Budget) -> float:
+    return budget.macs * macs(dense, budget)

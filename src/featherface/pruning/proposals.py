@@ -38,7 +38,7 @@ GROUPS = len(Rates._fields)
 POOL = 400  # feasible points that the acquisition is worked out for
 NEAR = 5  # so many of the best points are varied a little, for half of the pool
 SPREAD = 0.05  # by this standard deviation
-DRAWS = 50_000  # points counted before the search is called hopeless
+DRAWS = 20_000  # points counted before the search is called hopeless
 GRID = 2_000  # uniform rates that are counted
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from featherface.files import write_atomically
 from featherface.models.nano_b import NanoBConfig
@@ -64,11 +65,11 @@ def plot_search(folder: Path, dense: NanoBConfig, trials: Sequence[Trial]) -> No
     for index, name in enumerate(Rates._fields):
         shares = [realised(dense, trial.network)[index] for trial in done]
         rates.plot(numbers, shares, "o-", color=COLOURS[index], label=name, markersize=3, lw=0.8)
-    rates.set(title="share removed of each group", xlabel="trial", ylim=(0, None))
-    rates.legend(ncols=len(COLOURS), fontsize="small", loc="upper right")
+    rates.set(ylabel="share removed of each group", xlabel="trial", ylim=(0, None))
+    rates.legend(ncols=len(COLOURS), fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1))
     best.plot(numbers, losses, "o", color="#999999", markersize=4, label="trial")
     best.step(numbers, [*accumulate(losses, min)], where="post", color=KEPT, label="best so far")
-    best.set(title="validation loss after recovery", xlabel="trial")
+    best.set(ylabel="validation loss after recovery", xlabel="trial")
     best.legend(fontsize="small")
     winner = int(losses.argmin())
     for axes, values, label in (
@@ -77,8 +78,10 @@ def plot_search(folder: Path, dense: NanoBConfig, trials: Sequence[Trial]) -> No
     ):
         dots = axes.scatter(values, losses, c=numbers, cmap="viridis", s=22)
         axes.plot(values[winner], losses[winner], "o", mfc="none", mec=COLOURS[0], ms=11)
-        axes.set(title="loss against size", xlabel=label, ylabel="validation loss")
+        axes.set(xlabel=label, ylabel="validation loss after recovery")
     figure.colorbar(dots, ax=work, label="trial")
+    for axes in (rates, best):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes in (rates, best, size, work):
         axes.grid(color=FAINT)
         axes.set_axisbelow(True)
