@@ -115,6 +115,7 @@ Search(folder, {}).run(8, point, evaluate, report=lambda _: None)
 """
 
 
+@pytest.mark.slow
 def test_several_processes_keep_the_number_of_trials(tmp_path: Path) -> None:
     processes = [
         subprocess.Popen(

@@ -129,6 +129,7 @@ def kill_when(is_time: Callable[[], bool], *arguments: str | Path) -> None:
     process.communicate()
 
 
+@pytest.mark.slow
 def test_killed_in_search_and_soft_phase_equals_uninterrupted(
     whole: Path, recipe: Path, dense: Path, drawn: Path, tmp_path: Path
 ) -> None:
