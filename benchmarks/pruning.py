@@ -8,7 +8,8 @@ so the command goes on where it was stopped. Leaves results/pruning.jsonl, .md a
 
 By default 3 seeds x (18 + 12 + 12) networks, as the first 6 points of the Bayesian and the random
 search are the same and trained once, and there are 13 uniform networks of a feasible size. Each
-costs about as much as 300 crops of training: in all 38,000, or 23 minutes of a core at 28 crops/s.
+costs about as much as 280 crops of training: in all 35,000, or 21 minutes of a core at 28 crops/s,
+and two more for the points.
 """
 
 from __future__ import annotations

@@ -101,3 +101,13 @@ def test_uniform_rates_come_to_an_end() -> None:
 def test_a_budget_that_cannot_be_met_is_said_to_be_so(strategy: str) -> None:
     with pytest.raises(SearchError, match=r"feasible|none of"):
         run(replace(CONFIG, strategy=strategy), 0, 1, Budget(parameters=179_000, tolerance=10))
+
+
+def test_nothing_measured_or_nothing_to_tell_apart() -> None:
+    networks = [proposal.network for proposal in run(replace(CONFIG, strategy="random"), 0, 7)]
+    unknown = [Outcome(network, None) for network in networks]
+    alike = [Outcome(network, 2.0) for network in networks]
+    for history in (unknown, alike):
+        for acquisition in ("ei", "ucb"):
+            config = replace(CONFIG, acquisition=acquisition)
+            assert propose(NETWORK, BUDGET, config, 0, history).size.is_allowed

@@ -38,6 +38,7 @@ GROUPS = len(Rates._fields)
 POOL = 400  # feasible points that the acquisition is worked out for
 NEAR = 5  # so many of the best points are varied a little, for half of the pool
 SPREAD = 0.05  # by this standard deviation
+ENOUGH = 2  # results that a model needs, however many trials are under way
 DRAWS = 20_000  # points counted before the search is called hopeless
 GRID = 2_000  # uniform rates that are counted
 
@@ -133,7 +134,8 @@ def propose(
                 f"after {len(history)} trials no other uniform rate is feasible; "
                 "widen prune.budget.tolerance or ask for fewer trials"
             )
-    if config.strategy == "random" or len(history) < config.startup:
+    measured = sum(outcome.loss is not None for outcome in history)
+    if config.strategy == "random" or len(history) < config.startup or measured < ENOUGH:
         for found in space.draw(rng):
             return found
         raise _hopeless(space)

@@ -38,7 +38,7 @@ from featherface.recipes.train import adjusted, join_ranks
 from featherface.training.checkpoint import load_model, save_model
 from featherface.training.loop import fit, is_finished
 from featherface.training.losses import CRITERIA
-from featherface.training.recovery import Recovery, recalibrate
+from featherface.training.recovery import CALIBRATION, Recovery, recalibrate
 
 DENSE, SMALLER = "dense.safetensors", "pruned.safetensors"
 NAME = "nano_b_enhanced"  # what a pruned network of these taps is called
@@ -243,7 +243,7 @@ def _surgery(r: _Run, recovery: Recovery, soft: NanoB, best: Trial) -> None:
     smaller = cut_network(soft, best.network, was_silent=True).eval()
     losses["cut"] = recovery.measure(smaller)
     apart = recovery.difference(soft, smaller)
-    recalibrate(smaller, recovery.recovery)
+    recalibrate(smaller, recovery.recovery[:CALIBRATION])
     losses["norms recalibrated"] = recovery.measure(smaller)
     size = cost(smaller.config)
     layout = network_layout(soft.config)

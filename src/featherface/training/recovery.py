@@ -21,6 +21,8 @@ from featherface.pruning.surgery import cut_network
 from featherface.training.loop import FitConfig, fit, is_finished
 from featherface.training.losses import Criterion
 
+CALIBRATION = 8  # batches that the norms' statistics are taken from
+
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
@@ -64,7 +66,7 @@ class Recovery:
         )
         if not is_finished(folder, self.fit):
             return None
-        recalibrate(average.model, self.recovery)
+        recalibrate(average.model, self.recovery[:CALIBRATION])
         loss = self.measure(average.model)
         shutil.rmtree(folder)
         return loss
