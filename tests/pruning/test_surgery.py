@@ -50,10 +50,11 @@ def images() -> torch.Tensor:
     return torch.randn(2, 3, 96, 64, generator=torch.Generator().manual_seed(1)).double() * 60
 
 
-def silenced(model: NanoB, smaller: NanoBConfig) -> NanoB:
+def silenced(model: NanoB, smaller: NanoBConfig) -> tuple[NanoB, list[torch.Tensor]]:
     model = copy.deepcopy(model)
-    silence(model, choose_channels(model, smaller))
-    return model
+    kept = choose_channels(model, smaller)
+    silence(model, kept)
+    return model, kept
 
 
 def difference(one: NanoB, other: NanoB, images: torch.Tensor) -> float:
@@ -83,9 +84,9 @@ def test_silenced_and_cut_say_the_same(
     dense: NanoB, images: torch.Tensor, change: Callable[[NanoBConfig], NanoBConfig]
 ) -> None:
     smaller = change(DENSE_CONFIG)
-    quiet = silenced(dense, smaller)
+    quiet, kept = silenced(dense, smaller)
     assert difference(dense, quiet, images) > 1e-5, "what went had something to say"
-    cut = cut_network(quiet, smaller, was_silent=True).double()
+    cut = cut_network(quiet, smaller, heard=kept).double()
     assert cut.config == smaller
     assert count_parameters(cut) < count_parameters(dense)
     assert difference(quiet, cut, images) < EXACT
@@ -93,10 +94,25 @@ def test_silenced_and_cut_say_the_same(
     cut(images)  # and it can be trained
 
 
+def test_what_was_silenced_goes_even_where_silence_is_far_from_the_median(
+    dense: NanoB, images: torch.Tensor
+) -> None:
+    with torch.no_grad():
+        for block in (*dense.backbone.stage1[1:], *dense.backbone.stage2, *dense.backbone.stage3):
+            block[3].weight += 1  # so zeros are the filters that are hardest to replace
+    smaller = narrowed(DENSE_CONFIG, Rates(0.2, 0.2, 0.2, 0.2, 0.2))
+    quiet, kept = silenced(dense, smaller)
+    again = choose_channels(quiet, smaller)
+    assert any(a.tolist() != b.tolist() for a, b in zip(again, kept, strict=True))
+    cut = cut_network(quiet, smaller, heard=kept).double()
+    scale = max(part.abs().max().item() for part in quiet(images))
+    assert difference(quiet, cut, images) < EXACT * max(scale, 1)
+
+
 def test_without_making_up_for_it_the_mean_over_channels_is_another_one(
     dense: NanoB, images: torch.Tensor
 ) -> None:
-    quiet = silenced(dense, NanoBConfig())
+    quiet, _ = silenced(dense, NanoBConfig())
     apart = difference(quiet, cut_network(quiet, NanoBConfig()).double(), images)
     assert apart > 1e-3, "the deviation that fine-tuning has to make up for"
     # It comes from the spatial attention of the taps alone.
@@ -111,19 +127,13 @@ def test_the_maximum_over_channels_differs_only_where_all_are_negative(
     for stage in (dense.backbone.stage1, dense.backbone.stage2, dense.backbone.stage3):
         stage[-1][4].weight.data.fill_(1e-3)
         stage[-1][4].bias.data.fill_(-1)  # so the taps are negative everywhere
-    quiet = silenced(dense, NanoBConfig())
+    quiet, kept = silenced(dense, NanoBConfig())
     with torch.no_grad():
         assert all((tap <= 0).all() for tap in quiet.backbone(images))
-    assert (
-        difference(quiet, cut_network(quiet, NanoBConfig(), was_silent=True).double(), images)
-        > 1e-4
-    )
+    assert difference(quiet, cut_network(quiet, NanoBConfig(), heard=kept).double(), images) > 1e-4
     for attention in quiet.attention:
         attention.spatial.conv.weight.data[:, 0] = 0
-    assert (
-        difference(quiet, cut_network(quiet, NanoBConfig(), was_silent=True).double(), images)
-        < EXACT
-    )
+    assert difference(quiet, cut_network(quiet, NanoBConfig(), heard=kept).double(), images) < EXACT
 
 
 def test_the_pruned_network_has_its_size(dense: NanoB) -> None:
@@ -170,7 +180,7 @@ def test_what_stays_fixed_is_not_touched(dense: NanoB) -> None:
 
 def test_the_dense_network_is_not_changed(dense: NanoB) -> None:
     before = {name: value.clone() for name, value in dense.state_dict().items()}
-    cut_network(dense, NanoBConfig(), was_silent=True)
+    cut_network(dense, NanoBConfig(), heard=choose_channels(dense, NanoBConfig()))
     assert all(torch.equal(value, before[name]) for name, value in dense.state_dict().items())
 
 

@@ -2,8 +2,8 @@
 
 The filters nearest to the geometric median go (`fpgm`). A network with silenced channels and one
 without them say the same, but for two statistics over channels that the spatial attention of CBAM
-takes of the taps: a mean of fewer values, which `was_silent` makes up for exactly, and a maximum
-that no longer meets the zeros, which is another one only where all values left are negative.
+takes of the taps: a mean of fewer values, which is made up for exactly, and a maximum that no
+longer meets the zeros, which is another one only where all values left are negative.
 """
 
 from __future__ import annotations
@@ -75,19 +75,22 @@ def choose_channels(model: NanoB, smaller: NanoBConfig) -> list[Tensor]:
     return choose(model.state_dict(), layout, [entry.channels for entry in wanted])
 
 
-def cut_network(model: NanoB, smaller: NanoBConfig, *, was_silent: bool = False) -> NanoB:
+def cut_network(
+    model: NanoB, smaller: NanoBConfig, *, heard: Sequence[Tensor] | None = None
+) -> NanoB:
     """The network with the widths of `smaller`.
 
     Args:
-        was_silent: what goes was silent already, so that it counted as zero in the means over
-            channels; otherwise the mean over what stays takes the place of the one over all.
+        heard: what stays of a network whose other channels are silent, see `silence`; these
+            counted as zero in means over channels, so the means are scaled to be the same.
+            Otherwise what stays is chosen here, and its mean takes the place of that over all.
 
     Raises:
         ValueError: when it is narrower somewhere, or differs in more than widths.
     """
-    kept = choose_channels(model, smaller)
+    kept = choose_channels(model, smaller) if heard is None else heard
     state = cut(model.state_dict(), network_layout(model.config), kept)
-    if was_silent:
+    if heard is not None:
         for level, (stage, fewer) in enumerate(
             zip(model.config.widths, smaller.widths, strict=True)
         ):

@@ -22,7 +22,7 @@ from torch import Tensor
 from featherface.data.loader import CropDataset, stream
 from featherface.files import write_atomically
 from featherface.models.cost import cost
-from featherface.models.nano_b import NanoB, NanoBConfig
+from featherface.models.nano_b import NanoB
 from featherface.pruning.config import PruneConfig
 from featherface.pruning.groups import realised
 from featherface.pruning.layout import network_layout
@@ -147,7 +147,7 @@ def _prune(r: _Run, weights: Path | None, data: Path, pixels: Path | None) -> No
     r.say(f"best: trial {best.number}, loss {best.loss:.4f}, {best.parameters:,} parameters")
     try:
         with lock(r.folder, f"soft-{r.rank}").acquire(timeout=STARTING):
-            soft = _soft_phase(r, dense, best.network, train, recovery.anchors)
+            soft = _soft_phase(r, dense, best, train, recovery.anchors)
             if soft and r.rank == 0:
                 _surgery(r, recovery, soft, best)
     except Timeout:
@@ -199,10 +199,10 @@ def _report_trials(r: _Run, trials: list[Trial]) -> None:
 
 
 def _soft_phase(
-    r: _Run, dense: NanoB, target: NanoBConfig, train: CropDataset, anchors: Tensor
+    r: _Run, dense: NanoB, best: Trial, train: CropDataset, anchors: Tensor
 ) -> NanoB | None:
     """Train with filters that are silenced now and then; None when a signal asked to stop."""
-    folder = r.folder / "soft"
+    folder = r.folder / f"soft-{best.number:03}"  # more trials may bring another best one
     folder.mkdir(exist_ok=True)
     config = r.config.fit
     model = NanoB(dense.config)
@@ -226,7 +226,7 @@ def _soft_phase(
             rank=r.rank,
             ranks=r.ranks,
             report=progress.report,
-            adjust=soft_pruning(target, every=r.prune.every, batch=config.batch),
+            adjust=soft_pruning(best.network, every=r.prune.every, batch=config.batch),
         )
     if r.rank == 0 and not is_finished(folder, config):
         r.say(f"{folder}: stopped; the same command goes on")
@@ -240,7 +240,7 @@ def _surgery(r: _Run, recovery: Recovery, soft: NanoB, best: Trial) -> None:
     kept = choose_channels(soft, best.network)
     silence(soft, kept)
     losses["silenced"] = recovery.measure(soft)
-    smaller = cut_network(soft, best.network, was_silent=True).eval()
+    smaller = cut_network(soft, best.network, heard=kept).eval()
     losses["cut"] = recovery.measure(smaller)
     apart = recovery.difference(soft, smaller)
     recalibrate(smaller, recovery.recovery[:CALIBRATION])
