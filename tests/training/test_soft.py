@@ -10,13 +10,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from featherface.data.loader import CropDataset, collate, stream
+from featherface.data.loader import Batch, CropDataset, collate, stream
+from featherface.models.heads import Raw
 from featherface.models.layers import normalise
 from featherface.models.nano_b import NanoB
 from featherface.pruning.soft import soft_pruning
 from featherface.pruning.surgery import choose_channels, cut_network
 from featherface.training.loop import FitConfig, fit
-from featherface.training.losses import multibox_loss
+from featherface.training.losses import Losses, multibox_loss
 from featherface.training.recovery import Recovery, recalibrate
 
 NARROW = ((4, 4, 6, 6, 6, 6), (9,) * 6, (13, 11))
@@ -87,6 +88,17 @@ def test_a_trial_gives_the_same_loss_again_and_leaves_nothing(
     untrained = cut_network(recovery.dense, target)
     recalibrate(untrained, recovery.recovery)
     assert loss != recovery.measure(untrained), "it did train"
+
+
+def test_a_loss_that_is_no_number_is_an_error(recovery: Recovery, tmp_path: Path) -> None:
+    def broken(raw: Raw, batch: Batch, anchors: Tensor) -> Losses:
+        losses = multibox_loss(raw, batch, anchors)
+        return losses if raw.box_deltas.requires_grad else {"class": torch.tensor(float("nan"))}
+
+    with pytest.raises(FloatingPointError, match="validation loss is nan"):
+        replace(recovery, criterion=broken)(
+            replace(recovery.dense.config, widths=NARROW), tmp_path / "one"
+        )
 
 
 def test_recalibrated_norms_have_the_statistics_of_the_crops(recovery: Recovery) -> None:

@@ -143,6 +143,7 @@ def _prune(r: _Run, weights: Path | None, data: Path, pixels: Path | None) -> No
         return
     best = search.best()
     if r.rank == 0:
+        write_trials(r.folder, search.trials())  # a process may have died before it did
         plot_search(r.folder, dense.config, search.trials())
     r.say(f"best: trial {best.number}, loss {best.loss:.4f}, {best.parameters:,} parameters")
     try:

@@ -6,6 +6,7 @@ differences in the loss come from the networks.
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ class Recovery:
             folder: for the state that an interrupted training goes on from; removed at the end.
 
         Raises:
-            FloatingPointError: when the training diverges.
+            FloatingPointError: when the training diverges or the loss is not finite.
         """
         folder.mkdir(parents=True, exist_ok=True)
         average = fit(
@@ -68,6 +69,8 @@ class Recovery:
             return None
         recalibrate(average.model, self.recovery[:CALIBRATION])
         loss = self.measure(average.model)
+        if not math.isfinite(loss):
+            raise FloatingPointError(f"{folder}: the validation loss is {loss}")
         shutil.rmtree(folder)
         return loss
 
