@@ -73,3 +73,5 @@ def test_a_configuration_survives_json_and_old_files_have_the_old_hidden_widths(
     assert NanoBConfig.from_dict(values) == config
     del values["hidden"]
     assert NanoBConfig.from_dict(values) == NanoBConfig()
+    assert NanoBConfig().hidden == Hidden(semantic=8, guide=4, gate=4, sequence=16, context=8)
+    assert NanoBConfig.from_dict({**values, "channels": 16}).hidden.context == 4

@@ -10,7 +10,7 @@ FeatherFace (Kim et al., Electronics 14(3), 2025).
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -35,16 +35,17 @@ class Hidden:
     Attributes:
         semantic: hidden units of MSE's semantic enhancement.
         guide: hidden units of MSE's gate, each level.
-        gate: hidden units of ASSN's channel gate.
+        gate: hidden units of ASSN's channel gate; 0 for an eighth of the network's width.
         sequence: channels of ASSN's joint map.
-        context: channels between the convolutions of SSH's 5x5 and 7x7 branches.
+        context: channels between the convolutions of SSH's 5x5 and 7x7 branches; 0 for a quarter
+            of the network's width.
     """
 
     semantic: int = 8
     guide: int = 4
-    gate: int = 4
+    gate: int = 0
     sequence: int = 16
-    context: int = 8
+    context: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,11 @@ class NanoBConfig:
     scale_sequence: bool = True
     hidden: Hidden = field(default_factory=Hidden)
     anchors: AnchorSpec = NANO_B
+
+    def __post_init__(self) -> None:
+        gate = self.hidden.gate or self.channels // 8
+        context = self.hidden.context or self.channels // 4
+        object.__setattr__(self, "hidden", replace(self.hidden, gate=gate, context=context))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
