@@ -50,6 +50,9 @@ COMMANDS = (
         "distill", f"{RECIPES}.distill:main", "train,export", "Train a network to follow a teacher."
     ),
     Command("label", f"{RECIPES}.label:main", "", "Label pictures by what detectors find."),
+    Command(
+        "prune", f"{RECIPES}.prune:main", "prune", "Make a trained network smaller and faster."
+    ),
     Command("export", f"{RECIPES}.export:main", "export", "Turn a trained network into .onnx."),
     Command("evaluate", f"{RECIPES}.evaluate:main", "evaluate", "Measure a network's accuracy."),
     Command("info", f"{RECIPES}.info:main", "train", "Count a network's parameters and work."),

@@ -9,6 +9,9 @@ import onnx
 import onnxruntime as ort
 import pytest
 
+from featherface.export.onnx import build
+from featherface.models.cost import exported_macs
+from featherface.models.nano_b import Hidden, NanoB, NanoBConfig
 from onnx_cost import (
     black_picture,
     count_macs,
@@ -200,3 +203,19 @@ def test_known_detectors(shared: Path, file: str, numbers: int, square: float, v
     assert count_numbers(path) == numbers
     assert count_macs(path, size=(640, 640)) / 1e9 == pytest.approx(square)
     assert count_macs(path, size=(480, 640)) / 1e9 == pytest.approx(vga)
+
+
+def test_the_work_that_pruning_saves_is_that_of_the_exported_graph(tmp_path: Path) -> None:
+    def of_graph(config: NanoBConfig) -> int:
+        graph, _ = build(NanoB(config).eval())
+        return count_macs(saved(graph, tmp_path), size=(640, 640))
+
+    whole = NanoBConfig()
+    narrow = NanoBConfig(
+        widths=((8, 15, 30, 31, 40, 27), (60, 70, 72, 64, 63, 50), (100, 87)),
+        hidden=Hidden(sequence=7, context=4),
+    )
+    saving = exported_macs(whole) - exported_macs(narrow)
+    assert saving > 1e7
+    assert of_graph(whole) - of_graph(narrow) == saving
+    assert exported_macs(whole) == pytest.approx(of_graph(whole), rel=0.05)

@@ -29,6 +29,8 @@ from featherface.models.featherface_v1 import FeatherFaceV1
 from featherface.models.heads import Raw
 from featherface.models.layers import MEAN_RGB, normalise
 from featherface.models.nano_b import NanoB, NanoBConfig
+from featherface.pruning.groups import Rates, narrowed
+from featherface.pruning.surgery import cut_network
 from featherface.runtime.detector import OVERLAP, Detector
 from featherface.runtime.session import Session
 from featherface.training.upstream import load_featherface_v1
@@ -246,6 +248,16 @@ def test_any_widths(tmp_path: Path, config: NanoBConfig) -> None:
     torch.manual_seed(0)
     model = NanoB(config).eval()
     export_onnx(model, tmp_path / "network.onnx", info_of(model))
+
+
+def test_a_network_that_was_cut(tmp_path: Path) -> None:
+    dense = stirred("nano_b_enhanced_dense")
+    assert isinstance(dense, NanoB)
+    for multiple in (1, 8):
+        smaller = narrowed(dense.config, Rates(0.2, 0.2, 0.1, 0.4, 0.4), multiple=multiple)
+        model = cut_network(dense, smaller)
+        parity = export_onnx(model, tmp_path / "network.onnx", info_of(model))
+        assert parity.score < SCORE_TOLERANCE / 2
 
 
 def test_a_graph_that_differs_is_never_put_in_place(tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ def test_bifpn_layer_is_four_nodes() -> None:
 
 
 def test_semantic_enhancement_adds_a_softmax_pooled_vector() -> None:
-    module = stirred(SemanticEnhancement(8))
+    module = stirred(SemanticEnhancement(8, 8))
     p5 = torch.randn(2, 8, 3, 5)
     share = module.attend(p5).exp()
     share = share / share.sum((2, 3), keepdim=True)
@@ -200,7 +200,7 @@ def test_semantic_enhancement_adds_a_softmax_pooled_vector() -> None:
 
 
 def test_semantic_injection_gates_each_level_by_the_enlarged_p5() -> None:
-    module = stirred(SemanticInjection(8))
+    module = stirred(SemanticInjection(8, 8))
     levels = maps(8)
     semantics = module.enhance(levels.p5)
     bases = (levels.p3, levels.p4, semantics)
@@ -212,7 +212,7 @@ def test_semantic_injection_gates_each_level_by_the_enlarged_p5() -> None:
 
 
 def test_gated_fusion_adds_what_its_gate_lets_through() -> None:
-    module = stirred(GatedFusion(8))
+    module = stirred(GatedFusion(8, 4))
     x = torch.randn(2, 8, 6, 6)
     gate = torch.sigmoid(module.gate(functional.adaptive_avg_pool2d(x, 1)))
     torch.testing.assert_close(module(x), x + module.refine(gate * x))
@@ -241,7 +241,7 @@ def test_scale_decoupling_equals_the_unsplit_formula() -> None:
 
 
 def test_scale_sequence_attention_equals_the_concatenated_formula() -> None:
-    module = stirred(ScaleSequenceAttention(16, hidden=8))
+    module = stirred(ScaleSequenceAttention(16, 8, gate=2))
     p3, p4, p5 = levels = maps(16)
     pooled = [functional.adaptive_avg_pool2d(p3, 1), functional.adaptive_max_pool2d(p3, 1)]
     fine = p3 * sum(torch.sigmoid(module.channel(value)) for value in pooled)
@@ -253,7 +253,7 @@ def test_scale_sequence_attention_equals_the_concatenated_formula() -> None:
 
 
 def test_scale_sequence_attention_reads_all_three_levels() -> None:
-    module = stirred(ScaleSequenceAttention(16))
+    module = stirred(ScaleSequenceAttention(16, 16, gate=2))
     levels = maps(16)
     for level in levels:
         level.requires_grad_()
@@ -265,7 +265,7 @@ def test_scale_sequence_attention_reads_all_three_levels() -> None:
 
 
 def test_context_branches_see_3_5_7_and_1_cells() -> None:
-    module = stirred(ContextModule(8, branch=8))
+    module = stirred(ContextModule(8, branch=8, inner=8))
     x = torch.randn(1, 8, 15, 15, requires_grad=True)
     for branch, reach in enumerate((1, 2, 3, 0)):
         # Whole channels at the centre: ReLU may silence one of them, hardly all eight.
@@ -277,7 +277,7 @@ def test_context_branches_see_3_5_7_and_1_cells() -> None:
 
 
 def test_context_is_its_branches_side_by_side() -> None:
-    module = stirred(ContextModule(8, branch=4))
+    module = stirred(ContextModule(8, branch=4, inner=4))
     x = torch.randn(2, 8, 9, 9)
     fields = (module.field3, module.field5, module.field7, module.field1)
     wanted = torch.cat([field(x).clamp(min=0) for field in fields], dim=1)

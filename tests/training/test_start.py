@@ -65,7 +65,7 @@ def test_a_network_with_a_wider_backbone_is_cut(tiny: NanoB, weights_file: Path)
     assert "FPGM" in start_from(narrow, weights_file)
     for part in ("backbone.stage1.0.0.weight", "heads.class_logits.0.weight"):
         assert torch.equal(narrow.state_dict()[part], tiny.state_dict()[part])
-    expected = cut_network(tiny, NARROW).state_dict()
+    expected = cut_network(tiny, narrow.config).state_dict()
     assert all(torch.equal(v, expected[k]) for k, v in narrow.state_dict().items())
 
 

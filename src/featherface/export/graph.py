@@ -15,8 +15,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-BLOCK = 16
-"""Widths are multiples of this, the larger of the two blocks."""
+from featherface.models.cost import padded
 
 Attribute = int | float | str | list[int]
 Dims = Sequence[int | str]
@@ -41,7 +40,7 @@ class Map:
     @property
     def width(self) -> int:
         """Channels of the tensor."""
-        return -(-self.channels // BLOCK) * BLOCK
+        return padded(self.channels)
 
 
 class Graph:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from featherface.export.attention import cbam
-from featherface.export.graph import BLOCK, Graph, Map
+from featherface.export.graph import Graph, Map
 from featherface.export.heads import Head, head
 from featherface.export.kernels import (
     all_of,
@@ -33,6 +33,7 @@ from featherface.export.neck import (
 )
 from featherface.models.bifpn import BiFPNLayer, Project
 from featherface.models.cbam import CBAM
+from featherface.models.cost import BLOCK
 from featherface.models.mobilenet import MobileNetV1
 from featherface.models.mse import GatedFusion, SemanticInjection
 from featherface.models.nano_b import SHUFFLE_GROUPS, NanoB

@@ -10,12 +10,17 @@ REDUCTION = 16
 """Channels per hidden unit of the channel MLP."""
 
 
+def hidden_units(channels: int, reduction: int = REDUCTION) -> int:
+    """Of the channel MLP."""
+    return max(channels // reduction, 1)
+
+
 class ChannelAttention(nn.Module):
     """sigmoid(MLP(mean over places) + MLP(maximum over places)), one factor a channel."""
 
     def __init__(self, channels: int, *, reduction: int = REDUCTION) -> None:
         super().__init__()
-        self.mlp = bottleneck(channels, max(channels // reduction, 1))
+        self.mlp = bottleneck(channels, hidden_units(channels, reduction))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, 1, 1)."""

@@ -16,7 +16,7 @@ from featherface.models.mobilenet import Pyramid
 class SemanticEnhancement(nn.Module):
     """Adds to P5 one vector pooled over the places that a learned softmax points at."""
 
-    def __init__(self, channels: int, *, hidden: int = 8) -> None:
+    def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
         self.attend = nn.Conv2d(channels, 1, 1)
         self.transform = bottleneck(channels, hidden)
@@ -31,9 +31,9 @@ class SemanticEnhancement(nn.Module):
 class SemanticInjection(nn.Module):
     """Each level times one plus a gate read from the enhanced P5."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
-        self.enhance = SemanticEnhancement(channels)
+        self.enhance = SemanticEnhancement(channels, hidden)
         self.gates = nn.ModuleList(nn.Conv2d(channels, channels, 1) for _ in range(3))
 
     def forward(self, levels: Pyramid) -> Pyramid:
@@ -52,7 +52,7 @@ class SemanticInjection(nn.Module):
 class GatedFusion(nn.Module):
     """After fusion, lets through the channels that matter: x + BN(dw3x3(x * gate))."""
 
-    def __init__(self, channels: int, *, hidden: int = 4) -> None:
+    def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
         self.gate = bottleneck(channels, hidden)
         self.refine = conv_bn(channels, channels, 3, groups=channels)

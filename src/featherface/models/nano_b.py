@@ -10,7 +10,7 @@ FeatherFace (Kim et al., Electronics 14(3), 2025).
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -29,6 +29,26 @@ SHUFFLE_GROUPS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hidden:
+    """Channels that stay inside a module behind the backbone: what pruning may take there.
+
+    Attributes:
+        semantic: hidden units of MSE's semantic enhancement.
+        guide: hidden units of MSE's gate, each level.
+        gate: hidden units of ASSN's channel gate; 0 for an eighth of the network's width.
+        sequence: channels of ASSN's joint map.
+        context: channels between the convolutions of SSH's 5x5 and 7x7 branches; 0 for a quarter
+            of the network's width.
+    """
+
+    semantic: int = 8
+    guide: int = 4
+    gate: int = 0
+    sequence: int = 16
+    context: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NanoBConfig:
     """Everything that tells one Nano-B from another.
 
@@ -39,6 +59,7 @@ class NanoBConfig:
         scale_decoupling: ScaleDecoupling before P3's attention.
         semantic: MSE around the BiFPN.
         scale_sequence: ASSN instead of CBAM on P3 after the BiFPN.
+        hidden: channels inside the modules behind the backbone.
         anchors: the anchor grid.
     """
 
@@ -48,7 +69,13 @@ class NanoBConfig:
     scale_decoupling: bool = True
     semantic: bool = True
     scale_sequence: bool = True
+    hidden: Hidden = field(default_factory=Hidden)
     anchors: AnchorSpec = NANO_B
+
+    def __post_init__(self) -> None:
+        gate = self.hidden.gate or self.channels // 8
+        context = self.hidden.context or self.channels // 4
+        object.__setattr__(self, "hidden", replace(self.hidden, gate=gate, context=context))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -56,7 +83,10 @@ class NanoBConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> NanoBConfig:
-        """The inverse of `to_dict`, after a trip through JSON too."""
+        """The inverse of `to_dict`, after a trip through JSON too.
+
+        Files from before there was anything to say about `hidden` have its defaults.
+        """
         anchors = values["anchors"]
         spec = AnchorSpec(
             tuple(anchors["strides"]),
@@ -64,7 +94,8 @@ class NanoBConfig:
             tuple(anchors["variances"]),
         )
         widths = tuple(tuple(stage) for stage in values["widths"])
-        return cls(**{**values, "widths": widths, "anchors": spec})
+        hidden = Hidden(**values.get("hidden", {}))
+        return cls(**{**values, "widths": widths, "hidden": hidden, "anchors": spec})
 
 
 class NanoB(nn.Module):
@@ -73,21 +104,29 @@ class NanoB(nn.Module):
     def __init__(self, config: NanoBConfig) -> None:
         super().__init__()
         self.config = config
-        width = config.channels
+        width, hidden = config.channels, config.hidden
         self.backbone = MobileNetV1(config.widths)
         taps = self.backbone.channels
         self.decouple = ScaleDecoupling(taps[0]) if config.scale_decoupling else nn.Identity()
         self.attention = nn.ModuleList(CBAM(channels) for channels in taps)
         self.project = nn.ModuleList(Project(channels, width) for channels in taps)
         self.project_again = nn.ModuleList(Project(channels, width) for channels in taps[1:])
-        self.inject = SemanticInjection(width) if config.semantic else nn.Identity()
+        self.inject = (
+            SemanticInjection(width, hidden.semantic) if config.semantic else nn.Identity()
+        )
         self.bifpn = nn.ModuleList(BiFPNLayer(width) for _ in range(config.repeats))
         self.guide = nn.ModuleList(
-            GatedFusion(width) if config.semantic else nn.Identity() for _ in taps
+            GatedFusion(width, hidden.guide) if config.semantic else nn.Identity() for _ in taps
         )
-        self.refine_p3 = ScaleSequenceAttention(width) if config.scale_sequence else CBAM(width)
+        self.refine_p3 = (
+            ScaleSequenceAttention(width, hidden.sequence, gate=hidden.gate)
+            if config.scale_sequence
+            else CBAM(width)
+        )
         self.refine = nn.ModuleList(CBAM(width) for _ in taps[1:])
-        self.context = nn.ModuleList(ContextModule(width, branch=width // 4) for _ in taps)
+        self.context = nn.ModuleList(
+            ContextModule(width, branch=width // 4, inner=hidden.context) for _ in taps
+        )
         self.heads = Heads(width, config.anchors.per_cell)
         self.apply(init_weights)
         self.heads.prior_init()

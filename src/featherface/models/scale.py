@@ -47,11 +47,17 @@ class ScaleDecoupling(nn.Module):
 
 
 class ScaleSequenceAttention(nn.Module):
-    """P3 attention steers all three levels, and what they agree on is added to P3."""
+    """P3 attention steers all three levels, and what they agree on is added to P3.
 
-    def __init__(self, channels: int, *, hidden: int = 16) -> None:
+    Args:
+        channels: of each map.
+        hidden: channels of the joint map.
+        gate: hidden units of P3's channel attention.
+    """
+
+    def __init__(self, channels: int, hidden: int, *, gate: int) -> None:
         super().__init__()
-        self.channel = bottleneck(channels, channels // 8)
+        self.channel = bottleneck(channels, gate)
         self.spatial = SpatialAttention()
         # A 1x1 convolution of the three concatenated maps is the sum of one on each.
         self.reduce = nn.ModuleList(nn.Conv2d(channels, hidden, 1, bias=False) for _ in range(3))

@@ -18,16 +18,17 @@ class ContextModule(nn.Module):
     Args:
         inputs: channels of the map.
         branch: channels of each branch; the output has four times as many.
+        inner: channels between two convolutions of a branch.
     """
 
-    def __init__(self, inputs: int, *, branch: int) -> None:
+    def __init__(self, inputs: int, *, branch: int, inner: int) -> None:
         super().__init__()
         self.field3 = conv_bn(inputs, branch, 3)
-        self.field5 = nn.Sequential(*conv_bn_act(inputs, branch, 3), *conv_bn(branch, branch, 3))
+        self.field5 = nn.Sequential(*conv_bn_act(inputs, inner, 3), *conv_bn(inner, branch, 3))
         self.field7 = nn.Sequential(
-            *conv_bn_act(inputs, branch, 3),
-            *conv_bn_act(branch, branch, 3),
-            *conv_bn(branch, branch, 3),
+            *conv_bn_act(inputs, inner, 3),
+            *conv_bn_act(inner, inner, 3),
+            *conv_bn(inner, branch, 3),
         )
         self.field1 = conv_bn(inputs, branch)
 

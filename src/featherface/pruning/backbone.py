@@ -1,19 +1,12 @@
-"""A narrower MobileNetV1 cut out of a wider one, its channels chosen by FPGM.
-
-A channel leaves with its pointwise filter, its norm, the depthwise filter after it and the inputs
-that read it. The ranking is done on the filter that makes the channel (the stem's or the
-pointwise one); depthwise filters see one channel and follow it.
-"""
+"""A narrower MobileNetV1 cut out of a wider one, its channels chosen by FPGM."""
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from featherface.models.mobilenet import Widths
-from featherface.pruning import fpgm
-
-State = dict[str, Tensor]
+from featherface.pruning.layout import backbone_layout
+from featherface.pruning.surgery import State, choose, cut
 
 
 def slice_backbone(state: State, widths: Widths) -> tuple[State, list[Tensor]]:
@@ -29,30 +22,9 @@ def slice_backbone(state: State, widths: Widths) -> tuple[State, list[Tensor]]:
     Raises:
         ValueError: when a layer has fewer channels than wanted.
     """
-    cut: State = {}
-    kept = torch.arange(3)
-    taps = []
-    for stage, stage_widths in enumerate(widths, start=1):
-        for block, width in enumerate(stage_widths):
-            prefix = f"stage{stage}.{block}"
-            maker = 0
-            if f"{prefix}.3.weight" in state:  # depthwise and its norm, then the pointwise
-                maker = 3
-                cut[f"{prefix}.0.weight"] = state[f"{prefix}.0.weight"][kept]
-                cut |= _norm(state, f"{prefix}.1", kept)
-            weight = state[f"{prefix}.{maker}.weight"][:, kept]
-            kept = fpgm.keep(weight, width)
-            cut[f"{prefix}.{maker}.weight"] = weight[kept]
-            cut |= _norm(state, f"{prefix}.{maker + 1}", kept)
-        taps.append(kept)
-    return cut, taps
-
-
-def _norm(state: State, prefix: str, kept: Tensor) -> State:
-    """The entries of a batch norm that stay."""
-    cut = {
-        f"{prefix}.{name}": state[f"{prefix}.{name}"][kept]
-        for name in ("weight", "bias", "running_mean", "running_var")
-    }
-    counter = f"{prefix}.num_batches_tracked"
-    return cut | ({counter: state[counter]} if counter in state else {})
+    layout = backbone_layout(widths)
+    kept = choose(state, layout, [entry.channels for entry in layout])
+    ends = [sum(map(len, widths[: stage + 1])) - 1 for stage in range(len(widths))]
+    names = {name for entry in layout for part in entry[1:] for name in part}
+    own = {key: value for key, value in state.items() if key.rpartition(".")[0] in names}
+    return cut(own, layout, kept), [kept[end] for end in ends]

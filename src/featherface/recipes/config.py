@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from featherface.data.crops import CropConfig
 from featherface.models.zoo import MODELS
+from featherface.pruning.config import ACQUISITIONS, STRATEGIES, PruneConfig
 from featherface.training.distill import WEIGHTS, DistillConfig
 from featherface.training.loop import FitConfig
 from featherface.training.losses import CRITERIA
@@ -20,6 +21,8 @@ else:
     import tomli as tomllib
 
 T = TypeVar("T")
+GIVEN = "weights"
+"""Stands in a recipe for the network that --weights holds, whatever its widths."""
 CELL = 32  # a crop has to be whole cells of the coarsest level
 
 
@@ -45,12 +48,14 @@ class TrainConfig:
     """A training run.
 
     Attributes:
-        network: a name of `models.zoo`.
+        network: a name of `models.zoo`, or "weights" for the one that --weights holds.
         criterion: a name of `training.losses.CRITERIA`.
         data: the labelled sets.
         crop: how crops are drawn.
         fit: how the run goes.
         distill: how a teacher is followed; only for `featherface distill`.
+        prune: how a network is made smaller; only for `featherface prune`, whose soft phase is
+            what `fit` says.
         crowd: pictures are drawn by (1 + faces) to this power.
         pool: so many different crops come round and round; 0 for crops without end.
         workers: processes that cut crops, for each rank.
@@ -63,6 +68,7 @@ class TrainConfig:
     crop: CropConfig = field(default_factory=CropConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     distill: DistillConfig | None = None
+    prune: PruneConfig | None = None
     crowd: float = 0.5
     pool: int = 0
     workers: int = 1
@@ -86,7 +92,7 @@ def read_recipe(path: Path) -> TrainConfig:
     config = _build(TrainConfig, values, str(path))
     if not config.data:
         raise RecipeError(f"{path}: data: no labelled set; add a [[data]] table")
-    for entry, table in (("network", MODELS), ("criterion", CRITERIA)):
+    for entry, table in (("network", (*MODELS, GIVEN)), ("criterion", CRITERIA)):
         if (name := getattr(config, entry)) not in table:
             raise RecipeError(f"{path}: {entry}: no {name!r}; there are {', '.join(table)}")
     if config.crop.size <= 0 or config.crop.size % CELL:
@@ -95,16 +101,41 @@ def read_recipe(path: Path) -> TrainConfig:
         raise RecipeError(f"{path}: fit.batch: {config.fit.batch}, but a step needs a crop")
     if config.pool < 0:
         raise RecipeError(f"{path}: pool: is {config.pool}, but must be 0 or more crops")
-    if config.distill and config.distill.weights not in WEIGHTS:
-        wanted = ", ".join(WEIGHTS)
-        raise RecipeError(
-            f"{path}: distill.weights: no {config.distill.weights!r}; there are {wanted}"
-        )
+    if config.distill:
+        _require_one_of(path, "distill.weights", config.distill.weights, WEIGHTS)
     if config.distill and config.distill.temperature <= 0:
         raise RecipeError(
             f"{path}: distill.temperature: is {config.distill.temperature}, but must be over 0"
         )
+    if config.prune:
+        _check_pruning(path, config.prune)
     return config
+
+
+def _check_pruning(path: Path, prune: PruneConfig) -> None:
+    search = prune.search
+    _require_one_of(path, "prune.search.strategy", search.strategy, STRATEGIES)
+    _require_one_of(path, "prune.search.acquisition", search.acquisition, ACQUISITIONS)
+    counts = {
+        "prune.search.trials": search.trials,
+        "prune.search.startup": search.startup,
+        "prune.recovery": prune.recovery,
+        "prune.validation": prune.validation,
+        "prune.every": prune.every,
+        "prune.budget.multiple": prune.budget.multiple,
+    }
+    for entry, count in counts.items():
+        if count < 1:
+            raise RecipeError(f"{path}: {entry}: is {count}, but must be at least 1")
+    shares = {"prune.search.highest": search.highest, "prune.hold_out": prune.hold_out}
+    for entry, share in shares.items():
+        if not 0 < share < 1:
+            raise RecipeError(f"{path}: {entry}: is {share}, but must lie between 0 and 1")
+
+
+def _require_one_of(path: Path, entry: str, name: str, known: tuple[str, ...]) -> None:
+    if name not in known:
+        raise RecipeError(f"{path}: {entry}: no {name!r}; there are {', '.join(known)}")
 
 
 def _build(kind: type[T], values: object, where: str) -> T:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import torch
 from cyclopts import Parameter
@@ -12,11 +12,10 @@ from rich.table import Table
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from featherface.models.cost import SIDE, Cost
 from featherface.models.layers import count_parameters
 from featherface.models.scale import ScaleSequenceAttention
 from featherface.models.zoo import MODELS, build
-
-SIDE = 640
 
 PARTS = {
     "backbone": "backbone",
@@ -49,13 +48,6 @@ DESCRIBED = {
     },
 }
 """Parameters as the original description gives them; the layers that it describes have ours."""
-
-
-class Cost(NamedTuple):
-    """What one part costs."""
-
-    parameters: int
-    macs: int  # multiply-accumulates of convolutions and matrix products, one 640x640 picture
 
 
 def costs(model: nn.Module) -> dict[str, Cost]:

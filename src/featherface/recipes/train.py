@@ -7,14 +7,14 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import torch
 from cyclopts import Parameter
 
 from featherface.anchors import AnchorSpec, make_anchors
-from featherface.data.labelled import LabelledImage
+from featherface.data.labelled import Doubles, LabelledImage
 from featherface.data.labels import read_labels
 from featherface.data.loader import CropDataset, stream
 from featherface.data.pixels import PixelStore
@@ -22,10 +22,11 @@ from featherface.files import write_atomically
 from featherface.models.layers import count_parameters
 from featherface.models.nano_b import NanoB
 from featherface.models.zoo import build
-from featherface.recipes.config import RecipeError, TrainConfig, read_recipe
+from featherface.recipes.config import GIVEN, RecipeError, TrainConfig, read_recipe
 from featherface.recipes.curves import plot_curves
 from featherface.recipes.progress import TrainingProgress
 from featherface.recipes.teachers import open_teacher
+from featherface.training.checkpoint import load_model
 from featherface.training.distill import DistillationCriterion, DistillConfig, nested_anchors
 from featherface.training.loop import fit
 from featherface.training.losses import CRITERIA
@@ -60,8 +61,9 @@ def main(
         quiet: no progress on the terminal.
     """
     config = adjusted(read_recipe(recipe), crops, minutes, seed)
-    if config.distill:
-        raise RecipeError(f"{recipe}: has a [distill] table; use it with `featherface distill`")
+    for verb in ("distill", "prune"):
+        if getattr(config, verb):
+            raise RecipeError(f"{recipe}: has a [{verb}] table; use it with `featherface {verb}`")
     launch(config, run, data, weights, pixels, quiet=quiet)
 
 
@@ -91,7 +93,7 @@ def launch(
 ) -> None:
     """Train as this process's rank, alone or under torchrun."""
     pixels = pixels or run.parent / "pixels"
-    rank, ranks = _join_ranks()
+    rank, ranks = join_ranks()
     try:
         train(config, run, data, weights, pixels, rank, ranks, teacher, cache, quiet=quiet)
     finally:
@@ -124,9 +126,7 @@ def train(
     about = run / "run.json"
     is_new = not (run / "state.pt").exists()
     torch.manual_seed(config.seed)
-    model = build(config.network)
-    if not isinstance(model, NanoB):
-        raise RecipeError(f"network: {config.network!r} is a teacher, training makes Nano-B's")
+    model, name = _network(config, weights if is_new else run / "model.safetensors")
     if is_new:
         origin = start_from(model, weights) if weights else "scratch"
     else:
@@ -139,7 +139,7 @@ def train(
         config, data, pixels, model.config.anchors, rank=rank, progress=progress.decoding
     )
     facts = {
-        "name": config.network,
+        "name": name,
         "recipe": dataclasses.asdict(config),
         "start": origin,
         "torch": torch.__version__,
@@ -174,6 +174,19 @@ def train(
         plot_curves(run)
 
 
+def _network(config: TrainConfig, weights: Path | None) -> tuple[NanoB, str]:
+    """A network with fresh weights, as the recipe or the file says, and its name."""
+    if config.network == GIVEN:
+        if not weights:
+            raise RecipeError(f'network: is "{GIVEN}"; say which with --weights FILE')
+        given, about = load_model(weights)
+        return NanoB(given.config), about.get("name", "")
+    model = build(config.network)
+    if not isinstance(model, NanoB):
+        raise RecipeError(f"network: {config.network!r} is a teacher, training makes Nano-B's")
+    return model, config.network
+
+
 def _distillation(
     config: TrainConfig, path: Path, cache: Path | None, anchors: AnchorSpec
 ) -> DistillationCriterion:
@@ -200,7 +213,28 @@ def open_data(
     rank: int,
     progress: Callable[[int, int], None],
 ) -> CropDataset:
-    """Labels and decoded pictures of a recipe's sets; the first rank decodes, the others wait."""
+    """Crops of a recipe's sets; the first rank decodes the pictures, the others wait."""
+    sets = open_sets(config, data, pixels, rank=rank, progress=progress)
+    return CropDataset(*sets, config.crop, anchors, seed=config.seed, pool=config.pool)
+
+
+class Sets(NamedTuple):
+    """All labelled sets of a recipe as one."""
+
+    store: PixelStore
+    images: list[LabelledImage]
+    weights: Doubles  # how often each picture is drawn
+
+
+def open_sets(
+    config: TrainConfig,
+    data: Path,
+    pixels: Path,
+    *,
+    rank: int,
+    progress: Callable[[int, int], None],
+) -> Sets:
+    """Labels and decoded pictures; the first rank decodes, the others wait."""
     images: list[LabelledImage] = []
     weights = []
     for part in config.data:
@@ -213,18 +247,10 @@ def open_data(
     store = PixelStore(pixels, [image.path for image in images], progress=progress)
     if rank == 0 and torch.distributed.is_initialized():
         torch.distributed.barrier()
-    return CropDataset(
-        store,
-        images,
-        np.concatenate(weights),
-        config.crop,
-        anchors,
-        seed=config.seed,
-        pool=config.pool,
-    )
+    return Sets(store, images, np.concatenate(weights))
 
 
-def _join_ranks() -> tuple[int, int]:
+def join_ranks() -> tuple[int, int]:
     """This process's rank and the number of ranks, as torchrun sets them."""
     ranks = int(os.environ.get("WORLD_SIZE", "1"))
     if ranks > 1:

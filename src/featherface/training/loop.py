@@ -26,6 +26,7 @@ from featherface.training.losses import Criterion
 from featherface.training.schedule import learning_rate
 
 Report = Callable[[dict[str, float]], None]
+Adjust = Callable[[NanoB, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,7 @@ def fit(
     rank: int = 0,
     ranks: int = 1,
     report: Report = lambda _: None,
+    adjust: Adjust = lambda _model, _seen: None,
 ) -> Average:
     """Train a network, going on from `run/state.pt` when there is one.
 
@@ -84,6 +86,8 @@ def fit(
         run: folder for state.pt, model.safetensors (the average) and metrics.jsonl.
         facts: provenance, kept in the checkpoint.
         report: called with each line of metrics.jsonl.
+        adjust: changes the network after each step, given the crops seen; a pure function of
+            both, so that a resumed run equals an uninterrupted one.
 
     Returns:
         The weight average, which is the result.
@@ -155,9 +159,10 @@ def fit(
                     f"{run}: after {seen} crops the losses are {losses}, the gradient's norm {norm}"
                 )
             optimiser.step()
+            seen += config.batch
+            adjust(model, seen)
             average.update(model)
 
-            seen += config.batch
             now = time.monotonic()
             spent, stop = _agree(before + now - started, stopped, ranks)
             for name, value in losses.items():
@@ -176,6 +181,13 @@ def fit(
                 save()
     save()
     return average
+
+
+def is_finished(run: Path, config: FitConfig) -> bool:
+    """Whether a run came to its end; a signal stops it before, with everything saved."""
+    state = load_state(run / "state.pt")
+    is_over: bool = state["seen"] >= config.crops or state["spent"] >= config.minutes * 60
+    return is_over
 
 
 def _restore(

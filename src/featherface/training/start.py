@@ -9,8 +9,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from featherface.models.nano_b import NanoB
-from featherface.pruning.backbone import State, slice_backbone
-from featherface.pruning.surgery import cut_network
+from featherface.pruning.backbone import slice_backbone
+from featherface.pruning.surgery import State, cut_network
 from featherface.training.checkpoint import CheckpointError, load_model
 
 PREFIXES = {"backbone.": False, "body.": True, "stage": True}
@@ -23,8 +23,8 @@ STEM = "stage1.0.0.weight"
 def start_from(model: NanoB, path: Path) -> str:
     """Copy weights into `model`.
 
-    All of them when they are of such a network; those of a network that differs only in a wider
-    backbone are cut down to fit; any other file gives its backbone's best channels.
+    All of them when they are of such a network; those of a network that differs only in being
+    wider inside are cut down to fit; any other file gives its backbone's best channels.
 
     Returns:
         What was done, for the log and the provenance.
@@ -44,9 +44,10 @@ def start_from(model: NanoB, path: Path) -> str:
         if source and source.config == model.config:
             model.load_state_dict(state)
             return f"all weights of {path.name}"
-        if source and replace(source.config, widths=model.config.widths) == model.config:
-            model.load_state_dict(cut_network(source, model.config.widths).state_dict())
-            return f"all of {path.name}, its backbone's channels chosen by FPGM"
+        wanted = model.config
+        if source and replace(source.config, widths=wanted.widths, hidden=wanted.hidden) == wanted:
+            model.load_state_dict(cut_network(source, wanted).state_dict())
+            return f"all of {path.name}, its channels chosen by FPGM"
         cut, _ = slice_backbone(_backbone(state), model.config.widths)
         model.backbone.load_state_dict(cut)
     except (LookupError, ValueError, RuntimeError) as error:
