@@ -42,6 +42,8 @@ class Command(NamedTuple):
 
 RECIPES = "featherface.recipes"
 COMMANDS = (
+    Command("video", f"{RECIPES}.video:main", "video", "Find the faces in a video or a camera."),
+    Command("blur", f"{RECIPES}.blur:main", "video", "Make faces unrecognisable."),
     Command("train", f"{RECIPES}.train:main", "train", "Train a network on labelled pictures."),
     Command(
         "calibrate", f"{RECIPES}.calibrate:main", "train,evaluate", "Make scores probabilities."
