@@ -2,7 +2,7 @@
 
 The video is read twice: first to find and follow all faces, then to cover them, so that a face
 that is found late is covered early. In between, a box and a score a face and frame are kept, and
-64 numbers a frame for the scene cuts: some 50 MB an hour.
+48 numbers a frame for the scene cuts.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from featherface.boxes import area, iou
+from featherface.boxes import area, intersection, iou
 from featherface.types import Bools, Floats, Size
 
 HOLD = 0.5
@@ -59,8 +59,9 @@ REACH_MOST = 2.0
 ALIKE = 2.0
 """The same face's side does not change by this factor from one detection to the next."""
 
-SAME = 0.3
-"""IoU at which a face that was found is taken for the one that a track lost."""
+SAME = 0.5
+"""Shared area, as a part of the smaller one, from which on a face that was found is taken for the
+one that a track lost."""
 
 
 class Found(NamedTuple):
@@ -192,7 +193,9 @@ def _pairs(
     """Which track goes on with which of the boxes (N, 4), the best pairs first."""
     if not tracks or not len(boxes):
         return
-    expected = np.stack([_expect(track, frame, times) for track in tracks])  # (T, 4)
+    expected = np.stack(
+        [_expect(each, len(each.frames) - 1, frame, times) for each in tracks]
+    )  # (T, 4)
     missed = np.array([[frame - track.frames[-1] - 1] for track in tracks])  # (T, 1)
     reach = np.minimum(REACH + REACH_MORE * missed, REACH_MOST)
     sides = np.sqrt(np.maximum(area(expected), 1))[:, None]  # (T, 1)
@@ -225,11 +228,7 @@ def _fill(track: _Track, shot: _Shot) -> Iterator[tuple[int, Floats]]:
         yield frame, box
         if index + 1 < len(track.frames):
             for gap in range(frame + 1, track.frames[index + 1]):
-                away = min(gap - frame, track.frames[index + 1] - gap)
-                box = _between(track, index, index + 1, gap, shot.times)
-                way = _centre(track.boxes[index + 1]) - _centre(track.boxes[index])
-                step = np.linalg.norm(way) / (track.frames[index + 1] - frame)
-                yield gap, _grow(box, away, float(step))
+                yield gap, _bridge(track, index, gap, shot.times)
     for frame in range(last + 1, shot.around(last, seconds)[1] + 1):
         yield frame, _prolong(track, frame, shot.times)
 
@@ -267,7 +266,9 @@ def _is_inside(box: Floats, size: Size) -> bool:
 
 
 def _is_at(box: Floats, boxes: Floats) -> bool:
-    return bool((iou(box[None], boxes) > SAME).any())
+    """Whether one of the boxes (N, 4) is at the place of another (4,)."""
+    shared = intersection(box[None], boxes)[0]  # (N,)
+    return bool((shared > SAME * np.minimum(area(box), area(boxes))).any())
 
 
 def _between(track: _Track, before: int, after: int, frame: int, times: Sequence[float]) -> Floats:
@@ -278,26 +279,41 @@ def _between(track: _Track, before: int, after: int, frame: int, times: Sequence
     return box
 
 
-def _expect(track: _Track, frame: int, times: Sequence[float]) -> Floats:
-    """Where a track heads for at a later frame, or came from at an earlier one."""
-    if frame > track.frames[-1]:
-        near, far = -1, max(-RECENT, -len(track.frames))
-    else:
-        near, far = 0, min(RECENT, len(track.frames)) - 1
+def _expect(track: _Track, near: int, frame: int, times: Sequence[float]) -> Floats:
+    """Where a face heads for after its detection `near`, or came from before it."""
+    is_later = frame > track.frames[near]
+    far = max(near - RECENT + 1, 0) if is_later else min(near + RECENT, len(track.frames)) - 1
     seconds = times[track.frames[near]] - times[track.frames[far]]
     if seconds == 0:
         return track.boxes[near]
     way = _centre(track.boxes[near]) - _centre(track.boxes[far])
-    ahead = (times[frame] - times[track.frames[near]]) / seconds
-    box: Floats = track.boxes[near] + np.tile(way, 2) * np.float32(ahead)
+    ahead = np.float32((times[frame] - times[track.frames[near]]) / seconds)
+    box: Floats = track.boxes[near] + np.tile(way * ahead, 2)
     return box
+
+
+def _bridge(track: _Track, before: int, frame: int, times: Sequence[float]) -> Floats:
+    """The box of a track between a detection and the next one.
+
+    It covers the straight way from one to the other, and where the face was heading for after the
+    nearer one, or came from.
+    """
+    straight = _between(track, before, before + 1, frame, times)
+    gaps = [abs(frame - track.frames[index]) for index in (before, before + 1)]
+    away = min(gaps)
+    near = before + gaps.index(away)
+    expected = _expect(track, near, frame, times)
+    step = np.linalg.norm(_centre(expected) - _centre(track.boxes[near])) / away
+    most = _grow(straight, away, np.inf)
+    held = np.concatenate([np.maximum(expected[:2], most[:2]), np.minimum(expected[2:], most[2:])])
+    return _grow(_hull(straight, held), away, float(step))
 
 
 def _prolong(track: _Track, frame: int, times: Sequence[float]) -> Floats:
     """The box of a track beyond its end, whether the face went on or stayed where it was."""
-    near = -1 if frame > track.frames[-1] else 0
+    near = len(track.frames) - 1 if frame > track.frames[-1] else 0
     known = track.boxes[near]
-    expected = _expect(track, frame, times)
+    expected = _expect(track, near, frame, times)
     away = abs(frame - track.frames[near])
     step = np.linalg.norm(_centre(expected) - _centre(known)) / away
     return _grow(_hull(known, expected), away, float(step))
@@ -317,5 +333,5 @@ def _hull(a: Floats, b: Floats) -> Floats:
 
 def _centre(boxes: Floats) -> Floats:
     """(..., 4) xyxy -> (..., 2)."""
-    centre: Floats = (boxes[..., :2] + boxes[..., 2:]) / 2
+    centre: Floats = (boxes[..., :2] + boxes[..., 2:]) / np.float32(2)
     return centre

@@ -55,7 +55,8 @@ class Frame:
 
     Attributes:
         index: 0 for the first.
-        time: seconds, as the file states it; the first need not be 0.
+        time: seconds, as the file states it, where the first need not be 0; a camera counts from
+            its first frame.
         pixels: (H, W, 3) uint8 RGB, upright.
         ticks: `time` in units of the source's time base; rising from frame to frame.
         length: that the frame is shown, in the same units; 0 if the file does not tell.
@@ -115,6 +116,7 @@ class Source:
         self.metadata = dict(self._container.metadata)
         self.time_base: Fraction = self.stream.time_base or Fraction(1, 90_000)
         self._index = 0
+        self._start: int | None = None  # ticks of a camera's first frame
         self._last = -(2**62)  # ticks of the frame before
 
     def __enter__(self) -> Source:
@@ -205,6 +207,9 @@ class Source:
             ticks = self._last + length if self._index else 0
             if not length:
                 ticks = round(self._index / self.rate / self.time_base)
+        if self.is_camera:  # whose clock began long ago
+            self._start = ticks if self._start is None else self._start
+            ticks -= self._start
         self._last = max(ticks, self._last + 1)
         rgb = frame.to_ndarray(format="rgb24", src_colorspace=self.matrix)
         pixels = np.ascontiguousarray(_turn(rgb.astype(np.uint8, copy=False), frame))

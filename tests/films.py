@@ -15,7 +15,7 @@ from PIL import Image
 from featherface import Detections, Detector
 from featherface.types import Floats, Pixels
 
-ASSETS = Path(__file__).resolve().parent.parent.parent / "assets"
+ASSETS = Path(__file__).resolve().parent.parent / "assets"
 SIZE = (240, 320)
 SIDE = 64  # of the square portraits
 
@@ -62,7 +62,7 @@ def moving_faces(count: int = 48, *, start: int = 0) -> Film:
     rng = np.random.default_rng(0)
     wall = rng.integers(70, 190, (*SIZE, 3)).astype(np.float32)
     for axis in (0, 1):  # a rough, but not a noisy wall
-        wall = sum(np.roll(wall, shift, axis) for shift in range(-4, 5)) / 9  # type: ignore[assignment]
+        wall = sum(np.roll(wall, shift, axis) for shift in range(-4, 5)) / 9
     frames, faces = [], []
     for index in range(start, start + count):
         frame = np.clip(wall, 0, 255).astype(np.uint8)
