@@ -39,8 +39,8 @@ def run(video: Path, target: Path, missed: set[int] = frozenset(), **options: st
 
 
 def is_visible(frame: Pixels, faces: Floats) -> bool:
-    """Whether the detector finds something where one of the faces is."""
-    found = films.detector().detect(frame).boxes
+    """Whether the detector, as it comes, finds a face where one of the faces is."""
+    found = films.detector().detect(frame, score=0.5).boxes
     centres = (found[:, :2] + found[:, 2:]) / 2
     return any(((face[:2] < centres) & (centres < face[2:])).all(axis=1).any() for face in faces)
 
@@ -80,8 +80,8 @@ def test_no_pixel_of_a_face_is_left(
         for x1, y1, x2, y2 in faces:
             inside = frame[int(y1) : int(np.ceil(y2)), int(x1) : int(np.ceil(x2))]
             assert inside.max() < 60, index  # black, but for the codec's ringing at its edge
-        rest = frame[:, :5]
-        assert np.abs(rest.astype(int) - film.frames[index][:, :5]).mean() < 8
+        rest = frame[200:, :40]
+        assert np.abs(rest.astype(int) - film.frames[index][200:, :40]).mean() < 8
 
 
 def test_without_a_tracker_the_missed_faces_would_be_seen(
@@ -151,16 +151,21 @@ def test_a_film_without_faces(tmp_path: Path) -> None:
     assert len(films.read(tmp_path / "out.mp4")) == 5
 
 
-def test_a_damaged_film_is_done_and_told(film: films.Film, tmp_path: Path) -> None:
-    path = films.write(tmp_path / "film.mkv", film.frames)
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_a_damaged_film_is_done_as_far_as_it_goes_and_told(
+    film: films.Film, tmp_path: Path, suffix: str
+) -> None:
+    path = films.write(tmp_path / f"film.{suffix}", film.frames)
     content = bytearray(path.read_bytes())
     middle = len(content) // 2
     content[middle : middle + 4000] = bytes(4000)
     path.write_bytes(content)
-    report = run(path, tmp_path / "out.mkv", set())
-    assert report.frames > COUNT // 2
-    assert any("damaged" in why for _, _, why in report.doubts)
-    assert len(films.read(tmp_path / "out.mkv")) == report.frames
+    report = run(path, tmp_path / f"out.{suffix}")
+    assert COUNT // 3 < report.frames <= COUNT
+    assert any("damaged places" in why for _, _, why in report.doubts)
+    frames = films.read(tmp_path / f"out.{suffix}")
+    assert len(frames) == report.frames
+    assert not any(is_visible(*each) for each in zip(frames, film.faces, strict=False))
 
 
 def test_a_film_that_changes_between_the_two_readings(video: Path, tmp_path: Path) -> None:

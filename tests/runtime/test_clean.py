@@ -93,7 +93,7 @@ def test_a_thumbnail_never_survives(photo: Path, tmp_path: Path, keep_metadata: 
         second += b"\x02\x02\0\x04\0\0\0\x01" + len(small.getvalue()).to_bytes(4, "big") + bytes(4)
         exif = head + first + second + small.getvalue()
         image.save(photo, exif=exif)
-    thumbnail = small.getvalue()[200:400]
+    thumbnail = small.getvalue()[-300:-100]
     assert thumbnail in photo.read_bytes()
     target = tmp_path / "out.jpg"
     clean(photo, target, films.detector().detect, cover=Cover(), keep_metadata=keep_metadata)

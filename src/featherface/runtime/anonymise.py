@@ -123,7 +123,7 @@ def _report(survey: _Survey) -> Report:
     areas, doubts = survey.plan
     times = survey.times
     if survey.damaged:
-        reason = f"{survey.damaged} damaged pieces of the video could not be read well"
+        reason = f"{survey.damaged} damaged places; what could not be read is not in the new file"
         doubts = [Doubt(0, len(times) - 1, reason), *doubts]
     return Report(
         frames=len(areas),

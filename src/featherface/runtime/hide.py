@@ -20,14 +20,18 @@ from featherface.types import Bools, Floats, Pixels, Size
 How = Literal["gaussian", "pixelate", "solid"]
 Shape = Literal["ellipse", "box"]
 
-CELLS = 6
-"""Colours that are left of an area along its longer side; a face fills about half of it."""
+CELLS = 4
+"""Colours that are left of an area along its longer side, of which a face fills about half. With
+six, detectors still take some mosaics for faces."""
 
 MIN_CELL = 8
 """Pixels that share a colour at least: of a tiny face, one or two colours are left."""
 
-FINE = 4
-"""Samples a cell and direction, where the Gaussian blur is computed."""
+FINE = 6
+"""Samples a cell and direction, where the Gaussian blur is computed ..."""
+
+SPREAD = 4
+"""... and its standard deviation in samples: a sixth of the area's longer side."""
 
 FEATHER = 0.12
 """Width of the soft edge around a Gaussian blur, as a share of the area's shorter side."""
@@ -151,8 +155,8 @@ def _replace(window: Pixels, how: How) -> Pixels:
     if how == "pixelate":
         coarse = image.resize((columns, rows), Image.Resampling.BOX)
         return np.asarray(coarse.resize((width, height), Image.Resampling.NEAREST))
-    # A standard deviation of one cell leaves less than a grey level of whatever is finer than
-    # two cells, and 8 bits round that away.
+    # A wave of three periods across the area, or more, keeps less than a hundredth of its height,
+    # which is about what rounding to 8 bits takes away.
     fine = image.resize((FINE * columns, FINE * rows), Image.Resampling.BOX)
-    soft = fine.filter(ImageFilter.GaussianBlur(FINE))
+    soft = fine.filter(ImageFilter.GaussianBlur(SPREAD))
     return np.asarray(soft.resize((width, height), Image.Resampling.BICUBIC))

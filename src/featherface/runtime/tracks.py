@@ -120,13 +120,13 @@ class _Shot:
     end: int
     times: Sequence[float]
 
-    def around(self, frame: int, seconds: float, few: int = FEW) -> tuple[int, int]:
+    def around(self, frame: int, seconds: float) -> tuple[int, int]:
         """The first and the last frame within `seconds`, and never fewer than a few."""
         low = bisect_left(self.times, self.times[frame] - seconds)
         high = bisect_right(self.times, self.times[frame] + seconds) - 1
         return (
-            max(self.start, min(low, frame - few)),
-            min(self.end - 1, max(high, frame + few)),
+            max(self.start, min(low, frame - FEW)),
+            min(self.end - 1, max(high, frame + FEW)),
         )
 
 
@@ -193,23 +193,28 @@ def _pairs(
     """Which track goes on with which of the boxes (N, 4), the best pairs first."""
     if not tracks or not len(boxes):
         return
-    expected = np.stack(
-        [_expect(each, len(each.frames) - 1, frame, times) for each in tracks]
-    )  # (T, 4)
-    missed = np.array([[frame - track.frames[-1] - 1] for track in tracks])  # (T, 1)
+    # Faces stop, and the times of some videos are wrong: a face may also be where it was.
+    known = np.stack([each.boxes[-1] for each in tracks])  # (T, 4)
+    expected = np.stack([_expect(each, len(each.frames) - 1, frame, times) for each in tracks])
+    missed = np.array([[frame - each.frames[-1] - 1] for each in tracks])  # (T, 1)
     reach = np.minimum(REACH + REACH_MORE * missed, REACH_MOST)
-    sides = np.sqrt(np.maximum(area(expected), 1))[:, None]  # (T, 1)
-    new_sides = np.sqrt(np.maximum(area(boxes), 1))  # (N,)
-    way = np.linalg.norm(_centre(expected)[:, None] - _centre(boxes), axis=-1)  # (T, N)
-    distance = way / np.maximum(sides, new_sides)
-    is_near = distance < reach
-    is_alike = np.maximum(sides / new_sides, new_sides / sides) < ALIKE
-    merit = np.where(is_near & is_alike, 1 + iou(expected, boxes) - distance / reach, 0)
+    merit = np.maximum(_merit(expected, boxes, reach), _merit(known, boxes, reach))
     while merit.max() > 0:
         row, column = np.unravel_index(merit.argmax(), merit.shape)
         yield tracks[int(row)], int(column)
         merit[row] = 0
         merit[:, column] = 0
+
+
+def _merit(places: Floats, boxes: Floats, reach: Floats) -> Floats:
+    """How well each of the boxes (N, 4) suits each place (T, 4): (T, N), 0 to 2, 0 for not."""
+    sides = np.sqrt(np.maximum(area(places), 1))[:, None]  # (T, 1)
+    new_sides = np.sqrt(np.maximum(area(boxes), 1))  # (N,)
+    way = np.linalg.norm(_centre(places)[:, None] - _centre(boxes), axis=-1)  # (T, N)
+    distance = way / np.maximum(sides, new_sides)
+    suits = (distance < reach) & (np.maximum(sides / new_sides, new_sides / sides) < ALIKE)
+    merit: Floats = np.where(suits, 1 + iou(places, boxes) - distance / reach, 0)
+    return merit
 
 
 def _fill(track: _Track, shot: _Shot) -> Iterator[tuple[int, Floats]]:

@@ -166,13 +166,7 @@ class Source:
         """
         size: tuple[int, ...] | None = None
         sound = self.sound if with_sound else []
-        packets = self._container.demux([self.stream, *sound])
-        while True:
-            try:
-                packet = next(packets, None)
-            except av.FFmpegError:  # the file is cut off, or the camera gone
-                self.damaged += 1
-                packet = None
+        for packet in self._packets([self.stream, *sound]):
             if packet is not None and packet.stream_index != self.stream.index:
                 if packet.dts is not None:
                     yield packet
@@ -183,10 +177,16 @@ class Source:
                 if frame.pixels.shape != size:
                     raise VideoError(f"{self.name}: its pictures change size at {frame.time:.1f} s")
                 yield frame
-            if packet is None:
-                break
         if not self._index:
             raise VideoError(f"{self.name}: has no frame that can be decoded")
+
+    def _packets(self, streams: list[Stream]) -> Iterator[av.Packet[Stream] | None]:
+        """The packets of some streams, and None as the end."""
+        try:
+            yield from self._container.demux(streams)
+        except av.FFmpegError:  # the file is cut off, or the camera gone
+            self.damaged += 1
+        yield None
 
     def _decode(self, packet: av.Packet[Stream] | None) -> list[VideoFrame]:
         """The frames that a packet completes; None gives those that are left at the end."""
