@@ -51,19 +51,18 @@ def test_the_check_itself_sees_faces(film: films.Film, video: Path) -> None:
     assert not is_visible(frames[0], np.array([[150, 20, 190, 60]], np.float32))
 
 
+# By detection for the soft cover alone: the contour of a head with a mosaic or nothing in it is a
+# face to the detector now and then. What is under those is checked pixel by pixel.
 @pytest.mark.parametrize("missed", MISSED.values(), ids=MISSED.keys())
-@pytest.mark.parametrize("how", ["gaussian", "pixelate"])
 def test_no_face_is_seen_though_a_third_is_missed(
-    film: films.Film, video: Path, tmp_path: Path, missed: set[int], how: str
+    film: films.Film, video: Path, tmp_path: Path, missed: set[int]
 ) -> None:
-    report = run(video, tmp_path / "out.mp4", missed, how=how)
+    report = run(video, tmp_path / "out.mp4", missed)
     assert report.frames == report.covered == COUNT
     assert report.tracked == len(missed) == COUNT // 3
     frames = films.read(tmp_path / "out.mp4")
     visible = [
-        index
-        for index, each in enumerate(zip(frames, film.faces, strict=True))
-        if is_visible(*each)
+        i for i, each in enumerate(zip(frames, film.faces, strict=True)) if is_visible(*each)
     ]
     assert visible == []
 

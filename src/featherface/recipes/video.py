@@ -85,7 +85,7 @@ def main(
     )
     print(summary, file=sys.stderr if json == Path("-") else sys.stdout)
     if source.damaged:
-        reason = f"{source.damaged} damaged pieces could not be read well"
+        reason = f"{source.damaged} damaged places could not be read well"
         print(f"featherface: {source.name}: {reason}", file=sys.stderr)
     return FAILED if source.damaged else 0
 

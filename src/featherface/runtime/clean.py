@@ -8,6 +8,7 @@ and in sRGB, since the profile that explained their colours goes too.
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,7 @@ from PIL import ExifTags, Image, ImageCms
 from featherface.files import replacing
 from featherface.image import FORMATS, SUFFIXES, load
 from featherface.runtime.hide import Cover, hide
-from featherface.runtime.stream import Detect
-from featherface.types import Pixels
+from featherface.types import Detections, Pixels
 
 QUALITY = 95  # of JPEG and its like
 
@@ -33,7 +33,12 @@ PREVIEWS = (ExifTags.Base.MakerNote, ExifTags.Base.UserComment)
 
 
 def clean(
-    path: Path, target: Path, detect: Detect, *, cover: Cover, keep_metadata: bool = False
+    path: Path,
+    target: Path,
+    detect: Callable[[Pixels], Detections],
+    *,
+    cover: Cover,
+    keep_metadata: bool = False,
 ) -> int:
     """Covers the faces of a picture; `target` is written whole or not at all.
 

@@ -21,8 +21,7 @@ How = Literal["gaussian", "pixelate", "solid"]
 Shape = Literal["ellipse", "box"]
 
 CELLS = 4
-"""Colours that are left of an area along its longer side, of which a face fills about half. With
-six, detectors still take some mosaics for faces."""
+"""Colours that are left of an area along its longer side; a face fills about half of it."""
 
 MIN_CELL = 8
 """Pixels that share a colour at least: of a tiny face, one or two colours are left."""
