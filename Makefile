@@ -16,6 +16,7 @@ test: ## all tests
 bench: ## every benchmark, one after the other; rows go to benchmarks/results
 	python benchmarks/evaluation.py
 	python benchmarks/training.py
+	python benchmarks/video.py
 	python benchmarks/peers.py
 
 picture: ## the collage and, by the shipped weights, the README's picture of found faces

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import films
 import numpy as np
 import pytest
+from PIL import Image
 
 from featherface.boxes import iou
 
@@ -43,3 +45,16 @@ def test_without_the_extra(tmp_path: Path) -> None:
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert ran.returncode == 1
     assert 'videos need av, please: pip install "featherface[video]"' in ran.stderr
+
+
+def test_the_snippets_of_the_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (films.ASSETS.parent / "docs" / "video.md").read_text(encoding="utf-8")
+    film = films.moving_faces(4)
+    films.write(tmp_path / "talk.mp4", film.frames)
+    Image.fromarray(film.frames[0]).save(tmp_path / "party.jpg")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for snippet in re.findall(r"```python\n(.+?)```", page, flags=re.DOTALL):
+        exec(snippet, names)
+    assert np.asarray(names["clean"]).shape == (240, 320, 3)
+    assert len(films.detector().detect(names["clean"], score=0.9)) == 0

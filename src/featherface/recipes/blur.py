@@ -13,7 +13,7 @@ from PIL import Image
 from featherface.image import FORMATS, SUFFIXES
 from featherface.runtime.clean import clean
 from featherface.runtime.detector import Detector
-from featherface.runtime.folder import VIDEO_SUFFIXES, find_pictures, place
+from featherface.runtime.folder import place
 from featherface.runtime.hide import Cover, How, Shape
 from featherface.runtime.progress import Progress
 
@@ -24,6 +24,14 @@ SCORE = 0.2
 """Far below that for finding: a blurred wall does less harm than a face left clear."""
 
 MOST_DOUBTS = 20  # lines a video
+
+VIDEO_SUFFIXES = frozenset(
+    {
+        *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".wmv", ".flv"),
+        *(".ts", ".mts", ".m2ts", ".3gp", ".ogv"),
+    }
+)
+"""File name endings of videos."""
 
 
 def main(
@@ -151,7 +159,6 @@ def _targets(given: list[Path], out: Path, *, may_overwrite: bool) -> dict[Path,
     Raises:
         ValueError: a file would be overwritten, or two would share a place.
     """
-    files = find_pictures(given, SUFFIXES.keys() | VIDEO_SUFFIXES)
     is_file = len(given) == 1 and not given[0].is_dir() and out.suffix and not out.is_dir()
     if is_file:
         targets = {given[0]: out}
@@ -162,10 +169,33 @@ def _targets(given: list[Path], out: Path, *, may_overwrite: bool) -> dict[Path,
     else:
         if out.is_file():
             raise ValueError(f"{out}: is a file, wanted a folder for what becomes of many")
-        places = place(files, given=given, target=out)
+        places = place(_find(given), given=given, target=out)
         targets = {path: _writable(target) for path, target in places.items()}
     _check_free(targets.values(), may_overwrite=may_overwrite)
     return targets
+
+
+def _find(given: Iterable[Path]) -> list[Path]:
+    """The pictures and videos that paths stand for, each once; hidden ones are left out.
+
+    Raises:
+        ValueError: a folder has none.
+    """
+    found: list[Path] = []
+    for path in given:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = [
+            each
+            for each in sorted(path.rglob("*"))
+            if (_is_video(each) or each.suffix.lower() in SUFFIXES)
+            and not any(part.startswith(".") for part in each.relative_to(path).parts)
+        ]
+        if not inside:
+            raise ValueError(f"{path}: no pictures and no videos in this folder")
+        found += inside
+    return list(dict.fromkeys(found))
 
 
 def _writable(target: Path) -> Path:

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from featherface.image import SUFFIXES
 
-VIDEO_SUFFIXES = frozenset(
-    {
-        *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".wmv", ".flv"),
-        *(".ts", ".mts", ".m2ts", ".3gp", ".ogv"),
-    }
-)
-"""File name endings of videos."""
 
-
-def find_pictures(paths: Iterable[Path], suffixes: Container[str] = SUFFIXES) -> list[Path]:
+def find_pictures(paths: Iterable[Path]) -> list[Path]:
     """The pictures that paths stand for, each once.
 
     Files are taken as they are, whatever their name. A folder stands for the pictures in it and in
@@ -26,16 +18,16 @@ def find_pictures(paths: Iterable[Path], suffixes: Container[str] = SUFFIXES) ->
     """
     found: list[Path] = []
     for path in paths:
-        found += (_within(path, suffixes) if path.is_dir() else []) or [path]
+        found += (_within(path) if path.is_dir() else []) or [path]
     return list(dict.fromkeys(found))
 
 
-def _within(folder: Path, suffixes: Container[str]) -> list[Path]:
+def _within(folder: Path) -> list[Path]:
     found: list[Path] = []
     for here, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += (Path(here, name) for name in names if not name.startswith("."))
-    return sorted(path for path in found if path.suffix.lower() in suffixes)
+    return sorted(path for path in found if path.suffix.lower() in SUFFIXES)
 
 
 def place(pictures: Sequence[Path], *, given: Iterable[Path], target: Path) -> dict[Path, Path]:

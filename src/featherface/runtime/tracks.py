@@ -29,11 +29,11 @@ BRIDGE = 2.0
 """Seconds between two detections that may still be the same face."""
 
 FEW = 3
-"""Frames that a track is prolonged by at least, whatever the frame rate; a mere glimpse by no
-more than these."""
+"""Frames that a track is prolonged by at least, whatever the frame rate."""
 
 SURE = 0.5
-"""A track is no mere glimpse if a score reaches this, or if there are `FEW` detections."""
+"""A track none of whose scores reaches this is weak: most of them are no faces. They are prolonged
+by a few frames only, and bridge no more than `HOLD`."""
 
 GROWTH = 0.04
 """What an area grows by, on each side, a frame away from a detection: this share of the face's
@@ -42,7 +42,7 @@ side, ..."""
 DRIFT = 0.25
 """... and this share of the way that the face makes in a frame, ..."""
 
-LIMIT = 1.0
+LIMIT = 0.5
 """... but never more than this share of the face's side."""
 
 RECENT = 5
@@ -108,8 +108,13 @@ class _Track:
     scores: list[float] = field(default_factory=list)
 
     @property
-    def is_glimpse(self) -> bool:
-        return len(self.frames) < FEW and max(self.scores) < SURE
+    def is_weak(self) -> bool:
+        return max(self.scores) < SURE
+
+    @property
+    def patience(self) -> float:
+        """Seconds after its last detection in which it may be found again."""
+        return HOLD if self.is_weak else BRIDGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +171,7 @@ def _associate(found: Sequence[Found], shot: _Shot) -> list[_Track]:
     tracks: list[_Track] = []
     live: list[_Track] = []
     for frame in range(shot.start, shot.end):
-        live = [each for each in live if frame <= shot.around(each.frames[-1], BRIDGE)[1]]
+        live = [each for each in live if frame <= shot.around(each.frames[-1], each.patience)[1]]
         new = found[frame]
         taken: set[int] = set()
         for track, index in _pairs(live, new.boxes, frame, shot.times):
@@ -219,7 +224,7 @@ def _merit(places: Floats, boxes: Floats, reach: Floats) -> Floats:
 
 def _fill(track: _Track, shot: _Shot) -> Iterator[tuple[int, Floats]]:
     """The box of a track in each frame from some before its first to some after its last."""
-    seconds = 0.0 if track.is_glimpse else HOLD
+    seconds = 0.0 if track.is_weak else HOLD
     first, last = track.frames[0], track.frames[-1]
     for frame in range(shot.around(first, seconds)[0], first):
         yield frame, _prolong(track, frame, shot.times)
@@ -246,7 +251,7 @@ def _doubts(
     size: Size,
 ) -> Iterator[Doubt]:
     """Where a face may be that nothing covers, or that is covered by a guess."""
-    if track.is_glimpse:
+    if track.is_weak:
         return
     for before, after in pairwise(track.frames):
         seconds = shot.times[after] - shot.times[before]

@@ -34,9 +34,9 @@ from av.video.stream import VideoStream
 CAMERAS = {
     "linux": ("v4l2", "/dev/video{}"),
     "darwin": ("avfoundation", "{}:none"),
-    "win32": ("dshow", "video={}"),  # goes by names, not numbers
 }
-"""The system -> FFmpeg's name of its cameras, and what it calls the camera of a number."""
+"""The system -> FFmpeg's name of its cameras, and what it calls the camera of a number. That of
+Windows goes by names."""
 
 UNTAGGED = 5
 """The colour matrix of a video that names none, ITU-R BT.601, which is what FFmpeg assumes."""
@@ -95,7 +95,9 @@ class Source:
         self.damaged = 0
         try:
             if isinstance(video, int):
-                driver, place = CAMERAS.get(sys.platform, CAMERAS["linux"])
+                if sys.platform not in CAMERAS:
+                    raise VideoError(f"{self.name}: cameras cannot be opened on {sys.platform}")
+                driver, place = CAMERAS[sys.platform]
                 self._container = av.open(place.format(video), "r", format=driver)
             else:
                 self._container = av.open(_existing(video), "r", metadata_errors="replace")
