@@ -147,3 +147,16 @@ def test_errors_leave_nothing(tmp_path: Path) -> None:
         with pytest.raises(ImageError, match=str(source)):
             clean(source, tmp_path / "out.jpg", films.detector().detect, cover=Cover())
     assert [each.name for each in tmp_path.iterdir()] == ["text.jpg"]
+
+
+@pytest.mark.parametrize(
+    "suffix", sorted({".jpg", ".png", ".gif", ".bmp", ".ppm", ".webp", ".tif"})
+)
+@pytest.mark.parametrize("keep_metadata", [False, True])
+def test_every_format(photo: Path, tmp_path: Path, suffix: str, keep_metadata: bool) -> None:
+    target = tmp_path / f"out{suffix}"
+    detect = films.detector().detect
+    assert clean(photo, target, detect, cover=Cover(), keep_metadata=keep_metadata) == 1
+    with Image.open(target) as image:
+        assert image.size == (256, 256)
+        assert image.getexif().get(ExifTags.Base.Orientation, 1) == 1

@@ -110,6 +110,14 @@ def test_no_address_on_a_network_is_opened() -> None:
         Source("http://localhost:1/film.mp4")
 
 
+def test_a_play_list_leads_nowhere(tmp_path: Path) -> None:
+    path = tmp_path / "film.mp4"
+    lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:9", "#EXTINF:9,", "http://localhost:1/a.ts"]
+    path.write_text("\n".join([*lines, "#EXT-X-ENDLIST", ""]))
+    with pytest.raises(VideoError, match=r"film\.mp4"):
+        frames(path)
+
+
 def test_sound_alone(tmp_path: Path) -> None:
     path = tmp_path / "song.mp4"
     with av.open(str(path), "w") as container:

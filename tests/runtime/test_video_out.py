@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -192,4 +193,32 @@ def test_names_that_tell_no_format_and_folders_that_are_not_there(
 def test_sound_that_does_not_fit(tmp_path: Path, film: Path) -> None:
     with pytest.raises(VideoError, match=r"cannot hold the sound of .* \(aac\); choose .*\.mkv"):
         copy(film, tmp_path / "copy.webm")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_source_of_rgb(tmp_path: Path) -> None:
+    path = tmp_path / "screen.mkv"
+    frames = films.moving_faces(3).frames
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264rgb", rate=25, options={"crf": "5"})
+        assert isinstance(video, av.VideoStream)
+        video.width, video.height, video.pix_fmt = 320, 240, "rgb24"
+        for index, pixels in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pts, frame.time_base = index, Fraction(1, 25)
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+    copy(path, tmp_path / "copy.mp4")
+    for drawn, written in zip(frames, films.read(tmp_path / "copy.mp4"), strict=True):
+        assert np.abs(drawn.astype(int) - written).mean() < 4
+
+
+def test_frames_that_cannot_be_written(tmp_path: Path, film: Path) -> None:
+    def write_backwards() -> None:
+        with Source(film) as source, writing(tmp_path / "copy.mp4", source) as sink:
+            for frame in source.frames():
+                sink.write(replace(frame, ticks=-frame.ticks), frame.pixels)
+
+    with pytest.raises(VideoError, match=r"copy\.mp4: cannot be written \(.+\)"):
+        write_backwards()
     assert list(tmp_path.iterdir()) == []

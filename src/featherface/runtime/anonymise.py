@@ -8,12 +8,15 @@ that is found late is covered early. In between, a box and a score a face and fr
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from featherface.runtime.hide import Cover, hide
-from featherface.runtime.shots import Colours, colours, find_cuts
+from featherface.runtime.shots import SHAPE, colours, find_cuts
 from featherface.runtime.stream import Detect
 from featherface.runtime.tracks import Doubt, Found, Plan, follow
 from featherface.runtime.video_in import Frame, Source, VideoError
@@ -46,8 +49,8 @@ class _Survey(NamedTuple):
     """What the first reading has found out."""
 
     plan: Plan
-    ticks: list[int]
-    times: list[float]
+    ticks: Sequence[int]
+    times: Sequence[float]
     cuts: list[int]
     damaged: int
 
@@ -98,23 +101,34 @@ def anonymise(
 
 
 def _survey(video: str | os.PathLike[str], detect: Detect, tell: Tell) -> _Survey:
-    found: list[Found] = []
-    ticks: list[int] = []
-    times: list[float] = []
-    looks: list[Colours] = []
+    # Flat arrays: a few little objects a frame, between frames that come and go, would keep the
+    # memory of those from being given back.
+    boxes, scores, counts = array("f"), array("f"), array("q")
+    ticks, times, looks = array("q"), array("d"), array("H")
     size: Size = (0, 0)
     with Source(video) as source:
         expected = source.expected
         for frame in source.frames():
             faces = detect(frame.pixels)
-            found.append(Found(faces.boxes.copy(), faces.scores.copy()))
+            boxes.frombytes(faces.boxes.tobytes())
+            scores.frombytes(faces.scores.tobytes())
+            counts.append(len(faces))
             ticks.append(frame.ticks)
             times.append(frame.time)
-            looks.append(colours(frame.pixels))
+            looks.frombytes(colours(frame.pixels).tobytes())
             size = (frame.pixels.shape[0], frame.pixels.shape[1])
             tell(len(ticks), 2 * max(expected, len(ticks)))
         damaged = source.damaged
-    cuts = find_cuts(looks)
+    ends = np.cumsum(counts)[:-1]
+    found = [
+        Found(each, marks)
+        for each, marks in zip(
+            np.split(np.frombuffer(boxes, np.float32).reshape(-1, 4), ends),
+            np.split(np.frombuffer(scores, np.float32), ends),
+            strict=True,
+        )
+    ]
+    cuts = find_cuts(np.frombuffer(looks, np.uint16).reshape(len(ticks), *SHAPE))
     plan = follow(found, times=times, cuts=cuts, size=size)
     return _Survey(plan, ticks, times, cuts, damaged)
 

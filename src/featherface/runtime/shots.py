@@ -20,8 +20,9 @@ SAMPLES = 64  # rows and columns that are looked at, about
 CHANGED = 0.08  # mean way that the colours have moved, of the way from black to white
 LOOK = 3  # frames to both sides: what is back by then was a flash, not a cut
 
+SHAPE = (3, BINS)
 Colours = NDArray[np.uint16]
-"""(3, BINS): the share of pixels as dark as that, or darker, by channel; 65535 being all."""
+"""Of that shape: the share of pixels as dark as that, or darker, by channel; 65535 being all."""
 
 
 def colours(pixels: Pixels) -> Colours:
@@ -32,10 +33,13 @@ def colours(pixels: Pixels) -> Colours:
     return (np.cumsum(counts, axis=1) * 65535 // len(few)).astype(np.uint16)
 
 
-def find_cuts(frames: Sequence[Colours]) -> list[int]:
+def find_cuts(frames: Sequence[Colours] | Colours) -> list[int]:
     """Indices of the frames that begin a new scene, the first frame not counted.
 
     None of the frames just before the cut looks like any of those just after it.
+
+    Args:
+        frames: the `colours` of each frame.
     """
     return [
         index

@@ -100,7 +100,11 @@ class Source:
                 driver, place = CAMERAS[sys.platform]
                 self._container = av.open(place.format(video), "r", format=driver)
             else:
-                self._container = av.open(_existing(video), "r", metadata_errors="replace")
+                # A play list must not lead to what lies elsewhere.
+                options = {"protocol_whitelist": "file"}
+                self._container = av.open(
+                    _existing(video), "r", options=options, metadata_errors="replace"
+                )
         except (av.FFmpegError, OSError) as error:
             reason = getattr(error, "strerror", None) or error
             raise VideoError(f"{self.name}: cannot be opened as a video ({reason})") from error

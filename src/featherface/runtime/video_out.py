@@ -8,7 +8,7 @@ the file unless it is asked for.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -31,6 +31,9 @@ class _Format(NamedTuple):
 
 _H264 = ("libx264", {"crf": "18", "preset": "veryfast"})
 _VP9 = ("libvpx-vp9", {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "5", "row-mt": "1"})
+UNTOLD = 2
+"""FFmpeg's number of a colour matrix that is not told."""
+
 NARROW = 1
 """FFmpeg's number of television's range of brightness, 16 to 235 of 255; 2 is the full range."""
 
@@ -117,7 +120,8 @@ class Sink:
         like, context = source.stream.codec_context, stream.codec_context
         context.pix_fmt = "yuv420p"
         context.thread_type = "AUTO"
-        context.colorspace, context.color_range = like.colorspace, self._range
+        context.colorspace = like.colorspace or UNTOLD  # 0 is RGB, which this is not
+        context.color_range = self._range
         context.color_primaries, context.color_trc = like.color_primaries, like.color_trc
         if ratio := like.sample_aspect_ratio:
             is_turned = (height > width) != (like.height > like.width)
@@ -150,9 +154,10 @@ class Sink:
             self._container.mux(self._stream.encode(None))
         self._container.close()
 
-    def abandon(self) -> None:
+    def close(self) -> None:
         """Lets go of the file as it is."""
-        self._container.close()
+        with suppress(av.FFmpegError):
+            self._container.close()
 
 
 @contextmanager
@@ -160,7 +165,8 @@ def writing(path: Path, source: Source) -> Iterator[Sink]:
     """Gives a video to write to, which takes the place of `path` when all went well.
 
     Raises:
-        VideoError: the ending of `path` tells no format that can be written.
+        VideoError: the ending of `path` tells no format that can be written, the frames or the
+            sound do not suit it, or the disk is full.
         OSError: the folder does not exist, or may not be written to.
     """
     check_writable(path)
@@ -169,6 +175,7 @@ def writing(path: Path, source: Source) -> Iterator[Sink]:
         try:
             yield sink
             sink.finish()
-        except BaseException:
-            sink.abandon()
-            raise
+        except av.FFmpegError as error:
+            raise VideoError(f"{path}: cannot be written ({error.strerror})") from error
+        finally:
+            sink.close()
