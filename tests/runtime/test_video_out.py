@@ -213,6 +213,16 @@ def test_a_source_of_rgb(tmp_path: Path) -> None:
         assert np.abs(drawn.astype(int) - written).mean() < 4
 
 
+def test_no_frame_no_file(tmp_path: Path, film: Path) -> None:
+    with (
+        Source(film) as source,
+        pytest.raises(VideoError, match=r"copy\.mp4: there was no frame to write"),
+        writing(tmp_path / "copy.mp4", source),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_frames_that_cannot_be_written(tmp_path: Path, film: Path) -> None:
     def write_backwards() -> None:
         with Source(film) as source, writing(tmp_path / "copy.mp4", source) as sink:

@@ -101,15 +101,21 @@ class Plan(NamedTuple):
 
 @dataclass(slots=True)
 class _Track:
-    """One face: the frames in which it was found, its boxes (4,) and scores there."""
+    """One face: the frames in which it was found, its boxes (4,) there, and its best score."""
 
     frames: list[int] = field(default_factory=list)
     boxes: list[Floats] = field(default_factory=list)
-    scores: list[float] = field(default_factory=list)
+    best: float = 0.0
+
+    def add(self, frame: int, found: Found, index: int) -> None:
+        """One more detection, of a later frame."""
+        self.frames.append(frame)
+        self.boxes.append(found.boxes[index])
+        self.best = max(self.best, float(found.scores[index]))
 
     @property
     def is_weak(self) -> bool:
-        return max(self.scores) < SURE
+        return self.best < SURE
 
     @property
     def patience(self) -> float:
@@ -175,21 +181,15 @@ def _associate(found: Sequence[Found], shot: _Shot) -> list[_Track]:
         new = found[frame]
         taken: set[int] = set()
         for track, index in _pairs(live, new.boxes, frame, shot.times):
-            _add(track, frame, new, index)
+            track.add(frame, new, index)
             taken.add(index)
         for index in range(len(new.boxes)):
             if index not in taken:
                 track = _Track()
-                _add(track, frame, new, index)
+                track.add(frame, new, index)
                 tracks.append(track)
                 live.append(track)
     return tracks
-
-
-def _add(track: _Track, frame: int, found: Found, index: int) -> None:
-    track.frames.append(frame)
-    track.boxes.append(found.boxes[index])
-    track.scores.append(float(found.scores[index]))
 
 
 def _pairs(

@@ -149,9 +149,14 @@ class Sink:
         self._container.mux(packet)
 
     def finish(self) -> None:
-        """Writes what is still on its way, and the end of the file."""
-        if self._stream is not None:
-            self._container.mux(self._stream.encode(None))
+        """Writes what is still on its way, and the end of the file.
+
+        Raises:
+            VideoError: not a single frame was written.
+        """
+        if self._stream is None:
+            raise VideoError(f"{self._path}: there was no frame to write")
+        self._container.mux(self._stream.encode(None))
         self._container.close()
 
     def close(self) -> None:
