@@ -198,3 +198,12 @@ def test_a_face_lost_by_one_track_and_found_by_another_is_not_doubtful() -> None
     face = walk(60, start=(300, 200), step=(0, 0))
     face[30:] += np.float32([-25, -25, 25, 25])  # too different to be associated
     assert plan(detect(face)).doubts == []
+
+
+def test_overlapping_doubts_are_told_once() -> None:
+    first = walk(90, start=(300, 200), step=(0, 0))
+    second = walk(90, start=(100, 200), step=(0, 0))
+    found = detect(first, second, missed=set(range(30, 90)))
+    found[30:35] = [Found(each[None], np.ones(1, np.float32)) for each in first[30:35]]
+    (doubt,) = plan(found).doubts
+    assert (doubt.first, doubt.last) == (29, 34 + 12)

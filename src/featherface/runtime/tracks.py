@@ -12,7 +12,7 @@ wrong association can cover too much, but never uncover a face.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
@@ -169,7 +169,7 @@ def follow(
         Areas(np.array(each, np.float32).reshape(-1, 4), np.array(flags, np.bool_))
         for each, flags in zip(boxes, is_found, strict=True)
     ]
-    return Plan(areas, sorted(doubts))
+    return Plan(areas, _merge(doubts))
 
 
 def _associate(found: Sequence[Found], shot: _Shot) -> list[_Track]:
@@ -268,6 +268,19 @@ def _doubts(
         frames = range(last + 1, high + 1)
         if not any(_is_at(places[frame], found[frame].boxes) for frame in frames):
             yield Doubt(last, high, "a face is lost, not at the picture's edge")
+
+
+def _merge(doubts: Iterable[Doubt]) -> list[Doubt]:
+    """Doubts that overlap and have the same reason are one."""
+    merged: list[Doubt] = []
+    for doubt in sorted(doubts, key=lambda each: (each.reason, each.first)):
+        before = merged[-1] if merged else None
+        if before and before.reason == doubt.reason and doubt.first <= before.last:
+            last = max(before.last, doubt.last)
+            merged[-1] = Doubt(before.first, last, doubt.reason)
+        else:
+            merged.append(doubt)
+    return sorted(merged)
 
 
 def _is_inside(box: Floats, size: Size) -> bool:
