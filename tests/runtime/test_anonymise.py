@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from featherface import Detections
+from featherface.runtime import filling, tracks
 from featherface.runtime.anonymise import Report, anonymise
 from featherface.runtime.hide import Cover
 from featherface.runtime.video_in import VideoError
@@ -86,11 +87,9 @@ def test_no_pixel_of_a_face_is_left(
 def test_without_a_tracker_the_missed_faces_would_be_seen(
     film: films.Film, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from featherface.runtime import tracks
-
-    monkeypatch.setattr(tracks, "HOLD", 0.0)
     monkeypatch.setattr(tracks, "BRIDGE", 0.0)
     monkeypatch.setattr(tracks, "FEW", 0)
+    monkeypatch.setattr(filling, "HOLD", 0.0)
     run(video, tmp_path / "out.mp4", MISSED["every third"])
     frames = films.read(tmp_path / "out.mp4")
     visible = {

@@ -15,10 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from featherface.runtime.filling import Doubt, Plan, follow
 from featherface.runtime.hide import Cover, hide
 from featherface.runtime.shots import SHAPE, colours, find_cuts
 from featherface.runtime.stream import Detect
-from featherface.runtime.tracks import Doubt, Found, Plan, follow
+from featherface.runtime.tracks import Found
 from featherface.runtime.video_in import Frame, Source, VideoError
 from featherface.runtime.video_out import check_writable, writing
 from featherface.types import Size

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featherface.runtime.tracks import Areas, Found, Plan, follow
+from featherface.runtime.filling import Areas, Plan, follow
+from featherface.runtime.tracks import Found
 
 SIZE = (480, 640)
 RATE = 25
