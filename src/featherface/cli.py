@@ -56,6 +56,8 @@ COMMANDS = (
     Command("export", f"{RECIPES}.export:main", "export", "Turn a trained network into .onnx."),
     Command("evaluate", f"{RECIPES}.evaluate:main", "evaluate", "Measure a network's accuracy."),
     Command("info", f"{RECIPES}.info:main", "train", "Count a network's parameters and work."),
+    Command("video", f"{RECIPES}.video:main", "video", "Find the faces in a video or a camera."),
+    Command("blur", f"{RECIPES}.blur:main", "video", "Make faces unrecognisable."),
 )
 NAMES = tuple(command.name for command in COMMANDS)
 

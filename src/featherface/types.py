@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from featherface.image import Picture
+    from featherface.runtime.hide import How, Shape
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
@@ -74,6 +75,37 @@ class Detections:
     def __getitem__(self, rows: Bools | Integers | slice) -> Detections:
         """The faces that a mask, an index array or a slice selects."""
         return Detections(self.boxes[rows], self.scores[rows], self.landmarks[rows])
+
+    def blur(
+        self,
+        picture: Picture,
+        *,
+        how: How = "gaussian",
+        shape: Shape = "ellipse",
+        margin: float = 0.1,
+    ) -> Image:
+        """A copy of the picture in which these faces cannot be recognised.
+
+        Args:
+            picture: as for `Detector.detect`.
+            how: "gaussian", "pixelate", or "solid", which is black.
+            shape: "box", or the "ellipse" through the corners of the same box.
+            margin: what is added to a face's box on each side, as a share of that side.
+
+        Returns:
+            An RGB image, upright, without any of the file's metadata.
+
+        Raises:
+            ImageError: the picture cannot be read.
+            ValueError: how, shape or margin is none of these.
+        """
+        from PIL import Image
+
+        from featherface.runtime.hide import Cover, hide  # which knows this module
+
+        return Image.fromarray(
+            hide(picture, self.boxes, Cover(how=how, shape=shape, margin=margin))
+        )
 
     def to_list(self) -> list[dict[str, Any]]:
         """One plain dictionary a face, ready for JSON: box, score, landmarks."""

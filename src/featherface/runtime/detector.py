@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from featherface.metadata import ModelError, ModelInfo
 from featherface.runtime.session import Session
 from featherface.runtime.tiles import SMALLEST, find_in_tiles
 from featherface.types import Detections
+
+if TYPE_CHECKING:
+    from featherface.runtime.stream import Seen
 
 OVERLAP = 0.4
 """IoU above which the weaker of two boxes goes, as in RetinaFace."""
@@ -125,6 +128,27 @@ class Detector:
         """
         chunks = _chunks(map(self.fit, pictures))
         return [faces for chunk in chunks for faces in self.find(chunk, score=score)]
+
+    def stream(
+        self, video: str | os.PathLike[str] | int, *, score: float | None = None
+    ) -> Iterator[Seen]:
+        """Finds the faces of every frame of a video or of a camera, as it is read.
+
+        Args:
+            video: the path of a file, or the number of a camera, the first being 0.
+            score: takes the place of the detector's own for this call.
+
+        Returns:
+            An iterator over index, time in seconds, pixels (H, W, 3) and faces of each frame.
+            Close it, or read it to the end, to let go of the video.
+
+        Raises:
+            VideoError: it cannot be opened, or has no frame that can be decoded.
+            ModuleNotFoundError: PyAV is missing: pip install "featherface[video]".
+        """
+        from featherface.runtime.stream import stream  # here, since PyAV is an extra
+
+        return stream(video, partial(self.detect, score=score))
 
     def fit(self, picture: Picture) -> Fitted:
         """Reads a picture and brings it to the detector's size: the first half of `detect`.
