@@ -191,6 +191,8 @@ def table(path: Path, study: dict[str, Any], rows: list[dict[str, Any]]) -> str:
         f"{FLOOR}, by height of the faces in pixels; in brackets 95% intervals over photographs.",
         f"{machine.get('processor')}, {machine.get('date')}; one thread a run, other work beside.",
         "",
+        *study.get("findings", "").strip().splitlines(),
+        "",
         f"| arm | seed | {' | '.join(BANDS)} | landmark error | minutes |",
         f"|---|---|{'---|' * len(BANDS)}---|---|",
     ]

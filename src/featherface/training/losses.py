@@ -14,7 +14,6 @@ Both take a label's probability as the class target and as the weight of its box
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -72,9 +71,7 @@ def multibox_loss(raw: Raw, batch: Batch, anchors: Tensor) -> Losses:
     }
 
 
-def aligned_loss(
-    raw: Raw, batch: Batch, anchors: Tensor, *, root: float = 0.5, mine: bool = False
-) -> Losses:
+def aligned_loss(raw: Raw, batch: Batch, anchors: Tensor) -> Losses:
     """Each face takes the anchors whose score and predicted box fit it best.
 
     The best anchor's class target is the square root of its IoU: tiny faces, whose IoU is low
@@ -96,7 +93,7 @@ def aligned_loss(
         fitness, overlap = fitness[keep], overlap[keep]
         faces = len(batch.boxes)
         quality = fitness / _highest(fitness, face, faces)[face]
-        quality = quality * _highest(overlap, face, faces)[face].pow(root)
+        quality = quality * _highest(overlap, face, faces)[face].sqrt()
         target = torch.zeros_like(logits)
         target[image, anchor] = quality * batch.probability[face]
         weight = _crop_weight(batch, faces, len(logits))
@@ -106,13 +103,6 @@ def aligned_loss(
 
     entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
     focus = (logits.detach().sigmoid() - target).square()
-    if mine:
-        positive = target > 0
-        negative = ~(batch.ignore | positive)
-        mined = hard_negatives(entropy.detach().masked_fill(~negative, -1), positive)
-        focus = (
-            0.35 * (positive | mined).float() * torch.where(positive, target.clamp(min=0.25), 1.0)
-        )
     class_loss = (entropy * focus * weight).masked_fill(blocked, 0).sum() / count
 
     weight = (target * weight)[image, anchor]
@@ -125,12 +115,7 @@ def aligned_loss(
     }
 
 
-CRITERIA: dict[str, Criterion] = {
-    "multibox": multibox_loss,
-    "aligned": aligned_loss,
-    "sure": partial(aligned_loss, root=0.0),
-    "mined": partial(aligned_loss, root=0.0, mine=True),
-}
+CRITERIA: dict[str, Criterion] = {"multibox": multibox_loss, "aligned": aligned_loss}
 
 
 def _crop_weight(batch: Batch, faces: int, crops: int) -> Tensor:
