@@ -22,10 +22,13 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-import tomllib
-
 from featherface.files import write_atomically
 from machine import this_machine
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
