@@ -87,7 +87,7 @@ def _unpack(logits: np.ndarray, seen: np.ndarray, codes: np.ndarray) -> Raw:
 
 def _read(path: Path) -> Entry | None:
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream) as file:
             return file["logits"], file["seen"], file["codes"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None  # not there, or not whole
