@@ -82,7 +82,7 @@ class Detections:
         *,
         how: How = "gaussian",
         shape: Shape = "ellipse",
-        margin: float = 0.1,
+        margin: float = 0.2,
     ) -> Image:
         """A copy of the picture in which these faces cannot be recognised.
 

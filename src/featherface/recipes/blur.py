@@ -40,7 +40,7 @@ def main(
     *,
     how: How = "gaussian",
     shape: Shape = "ellipse",
-    margin: float = 0.1,
+    margin: float = 0.2,
     score: float = SCORE,
     size: Annotated[Literal["original"] | int, Parameter(show_choices=False)] = "original",
     weights: str | None = None,

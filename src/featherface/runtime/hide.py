@@ -51,7 +51,7 @@ class Cover:
 
     how: How = "gaussian"
     shape: Shape = "ellipse"
-    margin: float = 0.1
+    margin: float = 0.2
 
     def __post_init__(self) -> None:
         if self.how not in ("gaussian", "pixelate", "solid"):

@@ -38,6 +38,9 @@ CAMERAS = {
 """The system -> FFmpeg's name of its cameras, and what it calls the camera of a number. That of
 Windows goes by names."""
 
+MISSING = 0.5
+"""Seconds that a video may end before the time it promises."""
+
 UNTAGGED = 5
 """The colour matrix of a video that names none, ITU-R BT.601, which is what FFmpeg assumes."""
 
@@ -171,6 +174,7 @@ class Source:
             VideoError: as `frames`.
         """
         size: tuple[int, ...] | None = None
+        seen = 0.0  # seconds
         sound = self.sound if with_sound else []
         for packet in self._packets([self.stream, *sound]):
             if packet is not None and packet.stream_index != self.stream.index:
@@ -182,9 +186,26 @@ class Source:
                 size = size or frame.pixels.shape
                 if frame.pixels.shape != size:
                     raise VideoError(f"{self.name}: its pictures change size at {frame.time:.1f} s")
+                seen = frame.time
                 yield frame
         if not self._index:
             raise VideoError(f"{self.name}: has no frame that can be decoded")
+        # A reader may take damage for the end of the file, and say nothing.
+        self.damaged += self._promised() - seen > MISSING
+
+    def _promised(self) -> float:
+        """Seconds that the file says its pictures last; 0 if it does not say."""
+        if self.is_camera:
+            return 0.0
+        if self.stream.duration and self.stream.time_base:
+            return float(self.stream.duration * self.stream.time_base)
+        clock = self.stream.metadata.get("DURATION", "").split(":")  # Matroska's, "00:01:02.5"
+        try:
+            hours, minutes, seconds = map(float, clock)
+        except ValueError:
+            whole = self._container.duration or 0  # of the longest stream
+            return 0.0 if self.sound else whole / av.time_base
+        return 3600 * hours + 60 * minutes + seconds
 
     def _packets(self, streams: list[Stream]) -> Iterator[av.Packet[Stream] | None]:
         """The packets of some streams, and None as the end."""
