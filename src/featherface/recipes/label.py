@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from featherface.data.agreement import DOUBTFUL, agree
 from featherface.data.label_text import label_entry
-from featherface.image import ImageError, fit
+from featherface.image import fit
 from featherface.metadata import ModelError
 from featherface.runtime.detector import Detector
 from featherface.runtime.folder import find_pictures
@@ -73,7 +73,7 @@ def main(
                 labels = agree(path, [find(path) for find in finders])
                 file.write(label_entry(labels, output.parent, **KIND))
                 file.flush()
-            except ImageError as error:
+            except ValueError as error:  # unreadable, or of a name that no label file can hold
                 broken += 1
                 bar.clear()
                 print(f"featherface: {error}", file=sys.stderr)

@@ -164,7 +164,7 @@ class Detector:
         if self.tiles is None:
             return look(pictures)
         tiles = partial(find_in_tiles, look, side=self.tiles, overlap=OVERLAP)
-        return [_to_picture(tiles(picture), picture.fit) for picture in pictures]
+        return [to_picture(tiles(picture), picture.fit) for picture in pictures]
 
     def _look(self, pictures: Sequence[Fitted], *, score: float) -> list[Detections]:
         """Pictures of the same shape go through the graph together."""
@@ -176,7 +176,7 @@ class Detector:
             batch = np.stack([pictures[index].pixels for index in together])
             answer = self._session.run(batch, score=score, overlap=OVERLAP, max_faces=MAX_FACES)
             for index, faces in zip(together, answer, strict=True):
-                found[index] = _to_picture(faces, pictures[index].fit)
+                found[index] = to_picture(faces, pictures[index].fit)
         return found
 
 
@@ -214,7 +214,7 @@ def _chunks(pictures: Iterable[Fitted]) -> Iterator[list[Fitted]]:
         yield chunk
 
 
-def _to_picture(faces: Detections, placed: Fit) -> Detections:
+def to_picture(faces: Detections, placed: Fit) -> Detections:
     """From pixels of the input to those of the picture; what lies in the padding goes."""
     height, width = placed.size
     limit = np.array([width, height, width, height], np.float32)

@@ -13,6 +13,7 @@ import numpy as np
 
 from featherface import boxes
 from featherface.image import Fit
+from featherface.runtime.detector import to_picture
 from featherface.types import Detections, Floats, Pixels
 
 STRIDES = (8, 16, 32)
@@ -47,12 +48,7 @@ def cells(places: np.ndarray, columns: int) -> Floats:
 def settle(faces: Detections, placed: Fit, *, overlap: float) -> Detections:
     """Suppression, and the way back into the picture, as `featherface.Detector` does both."""
     faces = faces[boxes.nms(faces.boxes, faces.scores, overlap)]
-    height, width = placed.size
-    limit = np.array([width, height, width, height], np.float32)
-    found = Detections(
-        np.clip(placed.undo(faces.boxes), 0, limit), faces.scores, placed.undo(faces.landmarks)
-    )
-    return found[boxes.area(found.boxes) > 0]
+    return to_picture(faces, placed)
 
 
 def join(levels: list[Detections]) -> Detections:
