@@ -22,7 +22,8 @@ import numpy as np
 
 from entrants import OPEN, Entrant
 from featherface.image import fit
-from featherface.runtime.foreign import open_graph, planar
+from featherface.runtime.foreign import planar
+from featherface.runtime.session import open_graph
 from featherface.types import Pixels, Size
 
 Stage = Literal["forward", "end", "fit"]

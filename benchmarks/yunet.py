@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from featherface.image import Fitted
-from featherface.runtime.foreign import STRIDES, cells, join, open_graph, planar, settle
+from featherface.runtime.foreign import STRIDES, cells, join, planar, settle
+from featherface.runtime.session import open_graph
 from featherface.types import Detections, Floats, Size
 
 OVERLAP = 0.45

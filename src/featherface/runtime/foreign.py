@@ -1,13 +1,10 @@
-"""What the adapters of foreign detectors share: a session like ours, and boxes into the picture.
+"""What the adapters of foreign detectors share: planes of pixels, cells, suppression.
 
 Each adapter has a `find` like `featherface.Detector`'s, so that all go through the same code.
 They label pictures and are measured against; nobody needs them to find faces.
 """
 
 from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,18 +14,6 @@ from featherface.runtime.detector import to_picture
 from featherface.types import Detections, Floats, Pixels
 
 STRIDES = (8, 16, 32)
-
-
-def open_graph(path: Path, *, threads: int) -> Any:
-    """An ONNX Runtime session with the settings of `featherface.runtime.session`."""
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def planar(pixels: Pixels, *, order: tuple[int, int, int]) -> Floats:

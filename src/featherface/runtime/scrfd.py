@@ -13,7 +13,8 @@ import numpy as np
 
 from featherface.image import Fitted
 from featherface.metadata import ModelError
-from featherface.runtime.foreign import STRIDES, cells, join, open_graph, planar, settle
+from featherface.runtime.foreign import STRIDES, cells, join, planar, settle
+from featherface.runtime.session import open_graph
 from featherface.types import Detections, Floats, Pixels, Size
 
 OVERLAP = 0.4

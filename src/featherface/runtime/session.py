@@ -6,6 +6,9 @@ it is the only one of the run-time half that does.
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
 from featherface.metadata import KEY, ModelError, ModelInfo
@@ -13,6 +16,20 @@ from featherface.types import Detections, Floats, Integers, Pixels
 
 QUIET = 3
 """ONNX Runtime's log level for errors only."""
+
+
+def open_graph(graph: bytes | Path, *, threads: int) -> Any:
+    """An ONNX Runtime session for the CPU, with the settings that all of ours have."""
+    import onnxruntime as ort  # here, so that `import featherface` and --help go without
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = QUIET
+    # Threads that wait for work would otherwise keep their cores busy between two pictures.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return ort.InferenceSession(graph, options, ["CPUExecutionProvider"])
 
 
 class Session:
@@ -35,17 +52,10 @@ class Session:
         Raises:
             ModelError: not a graph, or not one of ours.
         """
-        import onnxruntime as ort  # here, so that `import featherface` and --help go without
-
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-        options.log_severity_level = QUIET
-        # Threads that wait for work would otherwise keep their cores busy between two pictures.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            self._session = ort.InferenceSession(graph, options, ["CPUExecutionProvider"])
+            self._session = open_graph(graph, threads=threads)
+        except ImportError:  # no fault of the graph's
+            raise
         except Exception as error:  # ONNX Runtime's errors have no common parent of their own
             reason = str(error).strip().splitlines()[0]
             raise ModelError(
