@@ -42,6 +42,7 @@ files: until it is complete, a journal lies beside them, named `*.unfinished`.
 RECIPES = "featherface.recipes"
 COMMANDS = (
     Command("detect", f"{RECIPES}.detect:main", "", DETECT),
+    Command("batch", f"{RECIPES}.batch:main", "batch", "Find the faces in millions of pictures."),
     Command("train", f"{RECIPES}.train:main", "train", "Train a network on labelled pictures."),
     Command(
         "calibrate", f"{RECIPES}.calibrate:main", "train,evaluate", "Make scores probabilities."
