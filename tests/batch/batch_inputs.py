@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import tarfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,11 @@ import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet as pq
 
-from featherface import Detector
+from featherface import Detections, Detector
 from featherface.batch.part import Job
 from featherface.batch.places import place_of
 from featherface.batch.plan import finished
+from featherface.image import Fitted
 
 BROKEN = "05.png"
 ROWS_A_GROUP = 5
@@ -81,3 +84,14 @@ def rows_of(output: Path | str) -> Rows:
 def files_of(output: Path) -> dict[str, bytes]:
     """The files of a local output, byte by byte."""
     return {path.name: path.read_bytes() for path in sorted(output.glob("*.parquet"))}
+
+
+class Slow(Detector):
+    """Takes its time, as long as the variable FEATHERFACE_TEST_PAUSE says."""
+
+    def find(self, pictures: Sequence[Fitted], *, score: float | None = None) -> list[Detections]:
+        time.sleep(float(os.environ.get("FEATHERFACE_TEST_PAUSE", "0.05")))
+        return super().find(pictures, score=score)
+
+    def __reduce__(self) -> tuple[type[Detector], tuple[str]]:
+        return type(self), (self._weights,)

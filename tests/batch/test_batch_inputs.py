@@ -11,10 +11,11 @@ import pytest
 
 from featherface import Detector
 
-pa = pytest.importorskip("pyarrow", reason='needs pyarrow: pip install "featherface[batch]"')
+pytest.importorskip("pyarrow", reason='needs pyarrow: pip install "featherface[batch]"')
 
-import pyarrow.parquet as pq  # noqa: E402
-from batch_inputs import (  # noqa: E402
+import pyarrow as pa
+import pyarrow.parquet as pq
+from batch_inputs import (
     BROKEN,
     Plain,
     Rows,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Sequence
 from multiprocessing import active_children
 from pathlib import Path
@@ -16,23 +15,12 @@ from featherface.image import Fitted
 
 pytest.importorskip("pyarrow", reason='needs pyarrow: pip install "featherface[batch]"')
 
-from batch_inputs import do_all, files_of, rows_of
+from batch_inputs import Slow, do_all, files_of, rows_of
 
 from featherface.batch import pool
 from featherface.batch.part import GUILTY, Job
 
 needs_kill = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
-
-
-class Slow(Detector):
-    """Takes its time."""
-
-    def find(self, pictures: Sequence[Fitted], *, score: float | None = None) -> list[Detections]:
-        time.sleep(0.05)
-        return super().find(pictures, score=score)
-
-    def __reduce__(self) -> tuple[type[Detector], tuple[str]]:
-        return type(self), (self._weights,)
 
 
 def is_deadly(picture: Fitted) -> bool:
