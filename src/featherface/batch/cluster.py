@@ -61,7 +61,7 @@ def run(job: Job, numbers: Sequence[int], *, workers: int) -> Generator[Outcome]
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     blocks = min(len(numbers), BLOCKS)
     dataset = ray.data.from_items(
         [{"number": number} for number in numbers], override_num_blocks=blocks
