@@ -42,7 +42,6 @@ files: until it is complete, a journal lies beside them, named `*.unfinished`.
 RECIPES = "featherface.recipes"
 COMMANDS = (
     Command("detect", f"{RECIPES}.detect:main", "", DETECT),
-    Command("batch", f"{RECIPES}.batch:main", "batch", "Find the faces in millions of pictures."),
     Command("train", f"{RECIPES}.train:main", "train", "Train a network on labelled pictures."),
     Command(
         "calibrate", f"{RECIPES}.calibrate:main", "train,evaluate", "Make scores probabilities."
@@ -59,6 +58,7 @@ COMMANDS = (
     Command("info", f"{RECIPES}.info:main", "train", "Count a network's parameters and work."),
     Command("video", f"{RECIPES}.video:main", "video", "Find the faces in a video or a camera."),
     Command("blur", f"{RECIPES}.blur:main", "video", "Make faces unrecognisable."),
+    Command("batch", f"{RECIPES}.batch:main", "batch", "Find the faces in millions of pictures."),
 )
 NAMES = tuple(command.name for command in COMMANDS)
 

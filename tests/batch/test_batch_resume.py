@@ -230,3 +230,12 @@ def test_the_last_attempt_raises_by_itself(tmp_path: Path) -> None:
         Attempt(place_of(str(tmp_path)), 3)
     with pytest.raises(PartError, match="died over it"):
         Attempt(place_of(str(tmp_path)), 3)
+
+
+def test_a_missing_ray_is_named(
+    here: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "featherface.batch.cluster", raising=False)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert batch(*PARTS, "--engine", "ray") == 2
+    assert 'needs ray, please: pip install "featherface[ray]"' in capsys.readouterr().err

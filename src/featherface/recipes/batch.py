@@ -112,7 +112,11 @@ def _outcomes(
     if engine == "local":
         count = workers or _processors()
         return pool.run(job, todo, workers=min(count, len(todo)))
-    from featherface.batch import cluster  # here, since Ray is an extra
+    try:
+        from featherface.batch import cluster  # here, since Ray is an extra of its own
+    except ModuleNotFoundError as error:
+        wanted = 'pip install "featherface[ray]"'
+        raise ValueError(f"--engine ray needs {error.name}, please: {wanted}") from error
 
     most = cluster.start()
     return cluster.run(job, todo, workers=min(workers or most, len(todo)))
