@@ -63,10 +63,14 @@ def test_only_what_is_missing_is_done(here: Path, detector: Detector) -> None:
     files = files_of(Path("out"))
     Path("out/part-0000001.parquet").unlink()
     times = {path: path.stat().st_mtime_ns for path in Path("out").glob("*.parquet")}
+    drafts = (Path("out/.part-0000001.parquet.4711"), Path("out/_attempts/.0000001.4711"))
+    for draft in drafts:
+        draft.write_bytes(b"half a part")
     (here / "in" / "000.png").write_bytes(b"a new one, which the plan does not know")
     assert batch() == 0
     assert rows_of("out") == whole
     assert files_of(Path("out")) == files
+    assert not any(draft.exists() for draft in drafts)
     assert (
         times.items()
         <= {path: path.stat().st_mtime_ns for path in Path("out").glob("*.parquet")}.items()

@@ -99,6 +99,13 @@ class Place:
         with suppress(FileNotFoundError):
             self.files.delete_file(self.path)
 
+    def sweep(self) -> None:
+        """Deletes the drafts that killed processes have left in this folder, if it is local."""
+        if self.is_local:
+            for draft in Path(self.path).glob(".*.*"):
+                if draft.suffix[1:].isdecimal():
+                    draft.unlink()
+
     def make_folder(self) -> None:
         """Makes the folder, where folders have to be made.
 

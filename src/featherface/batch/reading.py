@@ -19,7 +19,7 @@ from featherface.image import SUFFIXES
 
 READS = 4  # files that are read at once, so that a distant store does not keep the detector waiting
 ROWS = 16  # of a Parquet file that are in memory at once
-BUFFER = 1 << 20  # bytes of a shard that are fetched at once
+BUFFER = 8 << 20  # bytes of a shard that are fetched at once
 
 
 class Given(NamedTuple):

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from featherface.batch import pool
+from featherface.batch.attempts import FOLDER as NOTES
 from featherface.batch.part import Job, Outcome
 from featherface.batch.places import Place, place_of
 from featherface.batch.plan import finished
@@ -69,6 +70,8 @@ def main(
     detector = Detector(weights, score=score, size=size, tiles=tiles)
     target = place_of(output)
     with _alone(target):
+        for folder in (target, target / NOTES):
+            folder.sweep()
         job = Job.begin(source, output, detector, part=part, column=column)
         return _follow(job, finished(target), engine, workers)
 
