@@ -29,11 +29,17 @@ def nano_b_enhanced_dense() -> NanoB:
     return NanoB(NanoBConfig(widths=DENSE))
 
 
+def nano_b_enhanced_dense_relu() -> NanoB:
+    """The same with ReLU instead of LeakyReLU."""
+    return NanoB(NanoBConfig(widths=DENSE, slope=0.0))
+
+
 MODELS: dict[str, Callable[[], NanoB | FeatherFaceV1]] = {
     "featherface_v1": featherface_v1,
     "nano_b": nano_b,
     "nano_b_enhanced": nano_b_enhanced,
     "nano_b_enhanced_dense": nano_b_enhanced_dense,
+    "nano_b_enhanced_dense_relu": nano_b_enhanced_dense_relu,
 }
 
 

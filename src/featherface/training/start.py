@@ -23,8 +23,8 @@ STEM = "stage1.0.0.weight"
 def start_from(model: NanoB, path: Path) -> str:
     """Copy weights into `model`.
 
-    All of them when they are of such a network; those of a network that differs only in being
-    wider inside are cut down to fit; any other file gives its backbone's best channels.
+    All of them when they are of such a network, whatever the slope of its activations; those of a
+    network that differs only in being wider inside are cut down to fit; any other file gives its backbone's best channels.
 
     Returns:
         What was done, for the log and the provenance.
@@ -41,11 +41,12 @@ def start_from(model: NanoB, path: Path) -> str:
     except CheckpointError:  # of another project
         source = None
     try:
-        if source and source.config == model.config:
+        if source and replace(source.config, slope=model.config.slope) == model.config:
             model.load_state_dict(state)
             return f"all weights of {path.name}"
         wanted = model.config
-        if source and replace(source.config, widths=wanted.widths, hidden=wanted.hidden) == wanted:
+        inside = {"widths": wanted.widths, "hidden": wanted.hidden, "slope": wanted.slope}
+        if source and replace(source.config, **inside) == wanted:
             model.load_state_dict(cut_network(source, wanted).state_dict())
             return f"all of {path.name}, its channels chosen by FPGM"
         cut, _ = slice_backbone(_backbone(state), model.config.widths)
