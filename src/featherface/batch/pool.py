@@ -33,10 +33,10 @@ class _Worker:
         is_ready: it has its detector.
     """
 
-    number: int | None
+    number: int
     is_ready: bool
 
-    def __init__(self, job: Job, number: int | None) -> None:
+    def __init__(self, job: Job, number: int) -> None:
         context = get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process: SpawnProcess = context.Process(target=_serve, args=(theirs, job), daemon=True)
@@ -100,15 +100,13 @@ def run(job: Job, numbers: Iterable[int], *, workers: int) -> Generator[Outcome]
                         )
                     worker.stop()
                     del crew[worker.pipe]
-                    if worker.number is not None:
-                        hire(worker.number)
+                    hire(worker.number)
                 elif isinstance(message, Exception):
                     raise message
                 elif message == READY:
                     worker.is_ready = True
                     stillborn = 0
-                    if worker.number is not None:
-                        worker.send(worker.number)
+                    worker.send(worker.number)
                 else:
                     following = next(todo, None)
                     if following is None:
