@@ -35,11 +35,11 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="a cluster on one machine is for Linux"),
 ]
 
-HEALTH = {  # a node is dead when it has not answered for three seconds, instead of half a minute
+HEALTH = {  # a node is dead when it has not answered five times, instead of half a minute
     "health_check_initial_delay_ms": 0,
-    "health_check_period_ms": 500,
-    "health_check_timeout_ms": 1000,
-    "health_check_failure_threshold": 3,
+    "health_check_period_ms": 1000,
+    "health_check_timeout_ms": 3000,
+    "health_check_failure_threshold": 5,
 }
 NODE = {"num_cpus": 1, "object_store_memory": 80 * 1024 * 1024}
 
