@@ -140,6 +140,7 @@ def two_nodes() -> Iterator[None]:
     from ray.cluster_utils import Cluster
 
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
+    os.environ["RAY_worker_niceness"] = "0"  # Ray's are 15, and would be last wherever others work
     node = {"num_cpus": 1, "object_store_memory": 100 * 1024 * 1024}
     cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
     try:
