@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Depends, FastAPI, Query
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
+from pydantic import Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -19,10 +20,12 @@ from featherface.server import description
 from featherface.server.desk import Desk, context_of
 from featherface.server.guard import Guard, error_response
 from featherface.server.limits import Refusal
-from featherface.server.pictures import Side
 
 Score = Annotated[float, Query(ge=0, le=1, description=description.SCORE, examples=[0.6])]
-Size = Annotated[Side, Query(description=description.SIZE, examples=[640])]
+Size = Annotated[
+    Annotated[int, Field(ge=1)] | Literal["original"],
+    Query(description=description.SIZE, examples=[640]),
+]
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
