@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
+from anyio import fail_after
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive
@@ -105,34 +106,35 @@ class Desk:
         return await self._in_time(self.workers.do(jobs, context.lease), request.receive, until)
 
     async def _read(self, request: Request, context: Context, until: float) -> list[Picture]:
-        reading = read(request.receive, request.headers, self.service.limits, context.lease)
+        seconds = self.service.limits.seconds
         try:
-            return await asyncio.wait_for(reading, _left(until))
-        except asyncio.TimeoutError:
-            seconds = self.service.limits.seconds
+            with fail_after(_left(until)):
+                return await read(
+                    request.receive, request.headers, self.service.limits, context.lease
+                )
+        except TimeoutError:
             raise Refusal(
                 408, f"the body was not here after {seconds:g} seconds; send smaller pictures"
             ) from None
 
-    async def _in_time(self, work: Awaitable[T], receive: Receive, until: float) -> T:
+    async def _in_time(self, work: asyncio.Future[T], receive: Receive, until: float) -> T:
         """What `work` gives, if it does so in time and the client waits for it."""
-        task = asyncio.ensure_future(work)
         leaving = asyncio.ensure_future(_leave(receive))
+        leaving.add_done_callback(lambda _: work.cancel())
         try:
-            done, _ = await asyncio.wait(
-                {task, leaving}, timeout=_left(until), return_when=asyncio.FIRST_COMPLETED
-            )
-            if task in done:
-                return task.result()
-            if leaving in done:
-                raise gone()
+            with fail_after(_left(until)):
+                return await work
+        except TimeoutError:
             raise Refusal(
                 504,
                 f"not done after {self.service.limits.seconds:g} seconds; send fewer or smaller "
                 "pictures, or ask for a smaller size",
-            )
+            ) from None
+        except asyncio.CancelledError:
+            if leaving.done():
+                raise gone() from None
+            raise
         finally:
-            task.cancel()
             leaving.cancel()
 
 

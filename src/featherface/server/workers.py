@@ -54,16 +54,16 @@ class Workers:
         if self.under_way + count > self._limit:
             raise busy(f"{self.under_way} pictures are waiting already, {self._limit} may")
 
-    async def do(self, jobs: Sequence[Callable[[], T]], lease: Lease) -> list[T]:
+    def do(self, jobs: Sequence[Callable[[], T]], lease: Lease) -> asyncio.Future[list[T]]:
         """Does all jobs, as soon as there are threads for them, and gives what they return.
 
-        When the caller is cancelled, jobs that have not begun never will.
+        When the future is cancelled, jobs that have not begun never will.
 
         Raises:
             Refusal: as `check`.
         """
         self.check(len(jobs))
-        return await asyncio.gather(*[self._add(job, lease) for job in jobs])
+        return asyncio.gather(*[self._add(job, lease) for job in jobs])
 
     async def close(self) -> None:
         """Waits for the threads to end."""
@@ -90,9 +90,13 @@ class Workers:
             self._waiting.remove(item)
             self._leave(item)
 
-    def _end(self, item: _Item[object]) -> None:
+    def _end(self, item: _Item[object], result: object, error: Exception | None) -> None:
         self._free += 1
-        self._leave(item)
+        self._leave(item)  # before anybody hears of it and comes with the next one
+        if error and not item.answer.done():
+            item.answer.set_exception(error)
+        elif not item.answer.done():
+            item.answer.set_result(result)
         self._start()
 
     def _leave(self, item: _Item[object]) -> None:
@@ -100,19 +104,15 @@ class Workers:
         item.lease.drop()
 
 
-def _run(item: _Item[object], end: Callable[[_Item[object]], None]) -> None:
+def _run(
+    item: _Item[object], end: Callable[[_Item[object], object, Exception | None], None]
+) -> None:
     """In a thread: does the job, unless nobody waits for it any longer."""
-    loop = item.answer.get_loop()
+    result: object = None
+    failure: Exception | None = None
     try:
         if not item.answer.cancelled():
             result = item.job()
-            loop.call_soon_threadsafe(_tell, item.answer.set_result, item.answer, result)
     except Exception as error:  # belongs to whoever waits for the answer
-        loop.call_soon_threadsafe(_tell, item.answer.set_exception, item.answer, error)
-    finally:
-        loop.call_soon_threadsafe(end, item)
-
-
-def _tell(setter: Callable[[T], None], answer: asyncio.Future[object], value: T) -> None:
-    if not answer.done():
-        setter(value)
+        failure = error
+    item.answer.get_loop().call_soon_threadsafe(end, item, result, failure)
