@@ -36,7 +36,7 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Turns it away if there are too many."""
-        super().connection_made(transport)
+        super().connection_made(_Joined(transport, self.loop))
         if len(self.connections) > MOST:
             transport.abort()
         self._watch()
@@ -96,3 +96,46 @@ class Connection(H11Protocol):
             self._timer = None
         if what:
             self._timer = self.loop.call_later(seconds, self.transport.abort)
+
+
+class _Joined(asyncio.Transport):
+    """A transport that sends the head and the body of an answer together.
+
+    Each would cost both sides a call of the system, which counts beside a small picture.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self._transport = transport
+        self._loop = loop
+        self._pieces: list[bytes] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if not self._pieces:
+            self._loop.call_soon(self._flush)
+        self._pieces.append(bytes(data))
+
+    def _flush(self) -> None:
+        pieces, self._pieces = self._pieces, []
+        if pieces:
+            self._transport.write(b"".join(pieces))
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def abort(self) -> None:
+        self._pieces = []
+        self._transport.abort()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def pause_reading(self) -> None:
+        self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._transport.resume_reading()
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        return self._transport.get_extra_info(name, default)

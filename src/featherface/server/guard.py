@@ -6,13 +6,13 @@ import asyncio
 import hmac
 import json
 import logging
+import random
 import re
 import time
-import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -80,9 +80,8 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                ours = MutableHeaders(raw=message["headers"])
-                ours["X-Request-ID"] = context.request_id
-                ours["Cache-Control"] = "no-store"
+                request_id = (b"x-request-id", context.request_id.encode())
+                message["headers"] += [request_id, (b"cache-control", b"no-store")]
             await send(message)
 
         failure: Exception | None = None
@@ -132,4 +131,4 @@ def error_response(refusal: Refusal, request_id: str) -> Response:
 
 def _request_id(headers: Headers) -> str:
     given = headers.get("x-request-id", "")
-    return given if WELL_FORMED.fullmatch(given) else uuid.uuid4().hex
+    return given if WELL_FORMED.fullmatch(given) else f"{random.getrandbits(128):032x}"

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Thread
 from typing import Generic, TypeVar
 
 from featherface.server.limits import Lease, Limits, busy
@@ -43,7 +44,13 @@ class Workers:
         self._limit = limits.queue
         self._free = AHEAD * limits.workers
         self._waiting: deque[_Item[object]] = deque()
-        self._pool = ThreadPoolExecutor(limits.workers, thread_name_prefix="picture")
+        self._handed: SimpleQueue[_Item[object] | None] = SimpleQueue()  # None ends a thread
+        self._threads = [
+            Thread(target=self._work, name=f"picture {number}", daemon=True)
+            for number in range(limits.workers)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def check(self, count: int) -> None:
         """Makes sure that there is room for so many pictures.
@@ -67,7 +74,10 @@ class Workers:
 
     async def close(self) -> None:
         """Waits for the threads to end."""
-        await asyncio.get_running_loop().run_in_executor(None, self._pool.shutdown)
+        for _ in self._threads:
+            self._handed.put(None)
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join)
 
     def _add(self, job: Callable[[], T], lease: Lease) -> asyncio.Future[T]:
         item = _Item(job, lease, asyncio.get_running_loop().create_future())
@@ -82,7 +92,7 @@ class Workers:
         """Hands over as much as the threads may have."""
         while self._free and self._waiting:
             self._free -= 1
-            self._pool.submit(_run, self._waiting.popleft(), self._end)
+            self._handed.put(self._waiting.popleft())
 
     def _forget(self, item: _Item[object]) -> None:
         """Lets go of the bytes of a picture that was cancelled while it waited."""
@@ -103,16 +113,15 @@ class Workers:
         self.under_way -= 1
         item.lease.drop()
 
-
-def _run(
-    item: _Item[object], end: Callable[[_Item[object], object, Exception | None], None]
-) -> None:
-    """In a thread: does the job, unless nobody waits for it any longer."""
-    result: object = None
-    failure: Exception | None = None
-    try:
-        if not item.answer.cancelled():
-            result = item.job()
-    except Exception as error:  # belongs to whoever waits for the answer
-        failure = error
-    item.answer.get_loop().call_soon_threadsafe(end, item, result, failure)
+    def _work(self) -> None:
+        """What each thread does; a picture that nobody waits for any longer is left out."""
+        while item := self._handed.get():
+            result: object = None
+            failure: Exception | None = None
+            try:
+                if not item.answer.cancelled():
+                    result = item.job()
+            except Exception as error:  # belongs to whoever waits for the answer
+                failure = error
+            item.answer.get_loop().call_soon_threadsafe(self._end, item, result, failure)
+            del item, result, failure  # nothing of a picture stays until the next one comes
