@@ -19,6 +19,7 @@ bench: ## every benchmark, one after the other; rows go to benchmarks/results
 	python benchmarks/folder.py
 	python benchmarks/tiles.py
 	python benchmarks/video.py
+	python benchmarks/serve.py
 	python benchmarks/peers.py
 
 picture: ## the collage and, by the shipped weights, the README's picture of found faces
