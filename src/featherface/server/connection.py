@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 
-import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD = 10.0
 """Seconds for the head of a request, from the connection or from the answer before it."""
+
+LONGEST_HEAD = 65_536
+"""Bytes that a head may have."""
 
 REST = 2.0
 """Seconds for which the rest of a body is read and thrown away, and a closed connection waits for
@@ -27,16 +29,18 @@ MOST = 900
 out of them can take no connection at all for a while."""
 
 
-class Connection(H11Protocol):
+class Connection(HttpToolsProtocol):
     """One connection."""
 
-    _watched: object = None
+    _watched: str | None = None
+    _is_in_body = False
+    _head_bytes = 0  # of a head that is not complete yet
     _timer: asyncio.TimerHandle | None = None
     _answer_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Turns it away if there are too many."""
-        super().connection_made(_Joined(transport, self.loop))
+        super().connection_made(transport)
         if len(self.connections) > MOST:
             transport.abort()
         self._watch()
@@ -49,9 +53,23 @@ class Connection(H11Protocol):
                 timer.cancel()
 
     def data_received(self, data: bytes) -> None:
-        """Takes what comes."""
+        """Takes what comes; a head is kept until it is complete, so its length is bounded too."""
+        if self._watched == "head":
+            self._head_bytes += len(data)
         super().data_received(data)
+        if self._head_bytes > LONGEST_HEAD:
+            self.transport.abort()
         self._watch()
+
+    def on_headers_complete(self) -> None:
+        """A request begins."""
+        self._is_in_body, self._head_bytes = True, 0
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Its body is complete."""
+        self._is_in_body = False
+        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """An answer is on its way."""
@@ -80,12 +98,12 @@ class Connection(H11Protocol):
         """Starts a clock when something new is waited for, and leaves it alone otherwise."""
         if self.transport.is_closing():
             self._expect("end", REST)
-        elif self.conn.their_state is h11.IDLE:
-            self._expect("head", HEAD)
-        elif self.conn.their_state is h11.SEND_BODY and self.conn.our_state is h11.DONE:
+        elif self.cycle and not self.cycle.response_complete:
+            self._expect(None, 0)
+        elif self._is_in_body:
             self._expect("rest", REST)
         else:
-            self._expect(None, 0)
+            self._expect("head", HEAD)
 
     def _expect(self, what: str | None, seconds: float) -> None:
         if what == self._watched:
@@ -96,46 +114,3 @@ class Connection(H11Protocol):
             self._timer = None
         if what:
             self._timer = self.loop.call_later(seconds, self.transport.abort)
-
-
-class _Joined(asyncio.Transport):
-    """A transport that sends the head and the body of an answer together.
-
-    Each would cost both sides a call of the system, which counts beside a small picture.
-    """
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__()
-        self._transport = transport
-        self._loop = loop
-        self._pieces: list[bytes] = []
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        if not self._pieces:
-            self._loop.call_soon(self._flush)
-        self._pieces.append(bytes(data))
-
-    def _flush(self) -> None:
-        pieces, self._pieces = self._pieces, []
-        if pieces:
-            self._transport.write(b"".join(pieces))
-
-    def close(self) -> None:
-        self._flush()
-        self._transport.close()
-
-    def abort(self) -> None:
-        self._pieces = []
-        self._transport.abort()
-
-    def is_closing(self) -> bool:
-        return self._transport.is_closing()
-
-    def pause_reading(self) -> None:
-        self._transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        self._transport.resume_reading()
-
-    def get_extra_info(self, name: str, default: object = None) -> object:
-        return self._transport.get_extra_info(name, default)

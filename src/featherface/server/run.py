@@ -35,7 +35,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                loop="asyncio",
+                loop="auto",
                 http=Connection,
                 ws="none",
                 lifespan="on",
