@@ -96,7 +96,8 @@ def test_the_log_is_json_and_has_nothing_that_a_client_sent(toy_graph: Path) -> 
             id_header = {"X-Request-ID": "abc"}
             client.post("/v1/detect?score=0.123", files=files, headers=id_header)
             client.get("/private-name.png")
-            client.request("PRIVATE", "/healthz")
+            client.request("PROPFIND", "/healthz")
+            client.request("PRIVATE", "/healthz")  # whose line says no more than "invalid"
             client.post("/v1/detect", files={"a": ("private.jpg", b"private text")})
             broken = {"Content-Type": "multipart/form-data; boundary=private"}
             client.post("/v1/detect", content=b"--private\r\nprivate\x00", headers=broken)
@@ -116,6 +117,7 @@ def test_the_log_is_json_and_has_nothing_that_a_client_sent(toy_graph: Path) -> 
     assert requests[0]["request_id"] == "abc"
     assert requests[0]["pictures"] == 1
     assert requests[0]["bytes"] == len(picture())
+    assert requests[2]["method"] == "other"
     assert all({"time", "level", "ms", "method"} <= set(line) for line in requests)
 
 
