@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
-from PIL import Image
 
-from featherface.image import FORMATS, SUFFIXES
+from featherface.image import SUFFIXES, opened
 from featherface.runtime.clean import clean
 from featherface.runtime.detector import Detector
 from featherface.runtime.folder import place
@@ -104,7 +103,7 @@ def _do_picture(
 ) -> tuple[str, list[str]]:
     """What was done, and what is doubtful about it."""
     count = clean(path, target, detector.detect, cover=cover, keep_metadata=keep_metadata)
-    with Image.open(path, formats=FORMATS) as image:
+    with opened(path) as image:
         frames = getattr(image, "n_frames", 1) if image.format in ("GIF", "WEBP", "PNG") else 1
     doubts = [f"only the first of its {frames} pictures is kept"] if frames > 1 else []
     if count == 0:
