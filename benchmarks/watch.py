@@ -1,0 +1,135 @@
+"""Numbered cases done one after the other in another process, which may crash or hang.
+
+The process prints a line of JSON when a case begins and one when it is done. If it ends in between
+or is silent for too long, that case counts as a crash or a hang, and a new process goes on with
+the next one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+SILENCE = 60.0
+"""Seconds after which a process that says nothing is killed. On a busy machine a second of work
+takes many, so that what counts as a hang is told by processor time (`HANG`)."""
+
+HANG = 5.0
+"""Seconds of processor time that a case may take."""
+
+MOST = 4 << 30
+"""Bytes that a process may reserve, so that a runaway ends itself and not the machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a case ended.
+
+    Attributes:
+        number: of the case.
+        outcome: as the process says; "crash: ..." or "hang" where it could not.
+        seconds: of the processor.
+        peak: bytes that the process had in memory at most, all told.
+    """
+
+    number: int
+    outcome: str
+    seconds: float
+    peak: int
+
+
+def watch(command: Sequence[str], numbers: range, *, silence: float = SILENCE) -> Iterator[Done]:
+    """Does cases in a process of their own, or in several, one after the other.
+
+    Args:
+        command: calls `serve`; gets start, stop and step as its last arguments.
+        numbers: of the cases.
+        silence: seconds without a word, before the process is killed.
+    """
+    while numbers:
+        place = [str(part) for part in (numbers.start, numbers.stop, numbers.step)]
+        process = subprocess.Popen([*command, *place], stdout=subprocess.PIPE)
+        last: Done | None = None
+        for last in _listen(process, silence):
+            yield last
+        if last is None:
+            raise ChildProcessError(f"{command}: ended without a word, status {process.returncode}")
+        numbers = numbers[numbers.index(last.number) + 1 :]
+
+
+def _listen(process: subprocess.Popen[bytes], silence: float) -> Iterator[Done]:
+    assert process.stdout
+    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_forward, args=(process.stdout, lines), daemon=True).start()
+    begun: int | None = None
+    while True:
+        try:
+            line = lines.get(timeout=silence)
+        except queue.Empty:
+            process.kill()
+            process.wait()
+            if begun is None:
+                raise
+            yield Done(begun, "hang", silence, 0)
+            return
+        if not line:
+            break
+        facts = json.loads(line)
+        if isinstance(facts, int):
+            begun = facts
+        else:
+            begun = None
+            yield Done(**facts)
+    process.wait()
+    if begun is not None:
+        code = process.returncode
+        name = signal.Signals(-code).name if code < 0 else f"status {code}"
+        yield Done(begun, f"crash: {name}", 0.0, 0)
+
+
+def _forward(stream: IO[bytes], lines: queue.SimpleQueue[bytes]) -> None:
+    with stream:
+        for line in stream:
+            lines.put(line)
+    lines.put(b"")
+
+
+def serve(numbers: range, do: Callable[[int], str]) -> None:
+    """The part of the other process: does the cases, each of which gives its outcome.
+
+    Raises:
+        OSError: this system is no Linux.
+    """
+    resource.setrlimit(resource.RLIMIT_AS, (MOST, MOST))
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)  # print() is not for this
+    for number in numbers:
+        out.write(f"{number}\n")
+        _reset_peak()
+        start = time.process_time()
+        outcome = do(number)
+        seconds = time.process_time() - start
+        facts = {"number": number, "outcome": outcome, "seconds": round(seconds, 4)}
+        out.write(json.dumps({**facts, "peak": _peak()}) + "\n")
+
+
+def _peak() -> int:
+    """Bytes in memory, at most, since `_reset_peak`."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise OSError("no VmHWM in /proc/self/status")
+
+
+def _reset_peak() -> None:
+    Path("/proc/self/clear_refs").write_text("5")
