@@ -51,7 +51,8 @@ def read_yolo(images: Path, labels: Path) -> list[LabelledImage]:
         LabelError: naming the label file and the line; the picture, if its size cannot be read;
             the folder, if it has no pictures, or none of them a label file.
     """
-    pictures = sorted(p for p in images.rglob("*") if p.suffix.lower() in _PICTURES)
+    named = (path for path in images.rglob("*") if path.suffix.lower() in _PICTURES)
+    pictures = sorted(path for path in named if not path.is_dir())
     if not pictures:
         raise LabelError.at(images, None, "holds no picture")
     result = []

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from featherface.evaluation.matching import Doubles, Scored, ScoredBoxes
+from featherface.files import write_atomically
 
 NAMED = 10  # missing files that a warning names
 
@@ -42,7 +43,7 @@ def write_results(folder: Path, names: Sequence[str], predictions: Iterable[Scor
         lines = [" ".join(map(str, row)) for row in rows.tolist()]
         path.parent.mkdir(parents=True, exist_ok=True)
         text = "\n".join([path.stem, str(len(lines)), *lines])
-        path.write_text(text + "\n", encoding="utf-8")
+        write_atomically(path, f"{text}\n".encode())
 
 
 def read_results(folder: Path, names: Sequence[str]) -> list[ScoredBoxes]:

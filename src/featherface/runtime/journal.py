@@ -13,6 +13,7 @@ import os
 from pathlib import Path
 from typing import IO, Any
 
+from featherface.files import naming
 from featherface.runtime.record import Record
 
 try:
@@ -96,8 +97,9 @@ class Journal:
     def _write(self, facts: dict[str, Any]) -> int:
         """Adds a line, and tells where it begins."""
         place = self._file.seek(0, os.SEEK_END)
-        self._file.write(json.dumps(facts).encode() + b"\n")
-        self._file.flush()
+        with naming(self._path):
+            self._file.write(json.dumps(facts).encode() + b"\n")
+            self._file.flush()
         return place
 
     def add(self, record: Record) -> None:
@@ -118,7 +120,8 @@ class Journal:
 
     def close(self) -> None:
         """Leaves the journal to the next run of the same command."""
-        self._file.close()
+        with naming(self._path):
+            self._file.close()
 
     def finish(self) -> None:
         """Deletes the journal: everything is done."""
