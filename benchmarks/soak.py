@@ -23,8 +23,8 @@ fault is anything but what `SECURITY.md` promises. A row that was left out says 
 """
 
 MENDED = """
-Load is that of the system when the part began; 0 is a quiet machine. Processor: {processor}, {cores}
-cores; Python {python}, Pillow {pillow}, ONNX Runtime {onnxruntime}.
+Load is that of the system when the part began; 0 is a quiet machine. Processor: {processor},
+{cores} cores; Python {python}, Pillow {pillow}, ONNX Runtime {onnxruntime}.
 
 ## Found and mended on the way
 
@@ -36,12 +36,14 @@ cores; Python {python}, Pillow {pillow}, ONNX Runtime {onnxruntime}.
 - TIFF pictures with an EXIF orientation were turned twice when they were scaled.
 - Floats near the ends of their range overflowed; pipes and devices were waited for.
 - YOLO labels opened their pictures with every format that Pillow knows.
-- A graph could name files of the folder where the process runs for its weights; one with other inputs
-  or outputs, or that gave NaN, failed late and with a traceback, or gave NaN boxes.
-- The error of a full disk did not say which file; names of 250 bytes had no room for a draft's name.
+- A graph could name files of the folder where the process runs for its weights; one with other
+  inputs or outputs, or that gave NaN, failed late and with a traceback, or gave NaN boxes.
+- The error of a full disk did not say which file; a draft of a file whose name has 250 bytes had
+  a name too long.
 - Plots, tables and WIDER FACE result files were written in place: a kill left half of them.
-- A folder named `x.jpg` was taken for a picture when blurring, and escape sequences in names reached
-  the terminal.
+- A folder named `x.jpg` was taken for a picture when blurring, and escape sequences in names
+  reached the terminal.
+- A journal with lines of another kind ended a run with a traceback.
 """
 
 

@@ -13,7 +13,6 @@ import queue
 import resource
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -112,7 +111,8 @@ def serve(numbers: range, do: Callable[[int], str]) -> None:
         OSError: this system is no Linux.
     """
     resource.setrlimit(resource.RLIMIT_AS, (MOST, MOST))
-    out = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)  # print() is not for this
+    out = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # whatever else is written there
     for number in numbers:
         out.write(f"{number}\n")
         _reset_peak()
