@@ -198,7 +198,8 @@ def claim(file: bytes, rng: np.random.Generator) -> bytes:
 
 def resize(file: bytes, width: int, height: int) -> bytes:
     """The file with another size in its header, wherever it stands and in whatever form."""
-    for form, bits in ((">HH", 16), ("<HH", 16), (">II", 32), ("<II", 32)):
+    forms = ((">HH", 16), ("<HH", 16), (">II", 32), ("<II", 32))
+    for form, bits in forms[3:] if file.startswith(b"BM") else forms:
         limit = (1 << bits) - 1
         new = [min(width, limit), min(height, limit)]
         for swapped in (False, True):

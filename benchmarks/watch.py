@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-SILENCE = 60.0
-"""Seconds after which a process that says nothing is killed. On a busy machine a second of work
-takes many, so that what counts as a hang is told by processor time (`HANG`)."""
+SILENCE = 5.0
+"""Seconds between two looks at a process that says nothing."""
 
 HANG = 5.0
-"""Seconds of processor time that a case may take."""
+"""Seconds of processor time that a case may take. Where others have the processor, a second of it
+can take minutes, so a process that only waits for its turn does not hang."""
 
 MOST = 4 << 30
 """Bytes that a process may reserve, so that a runaway ends itself and not the machine."""
@@ -54,7 +54,7 @@ def watch(command: Sequence[str], numbers: range, *, silence: float = SILENCE) -
     Args:
         command: calls `serve`; gets start, stop and step as its last arguments.
         numbers: of the cases.
-        silence: seconds without a word, before the process is killed.
+        silence: seconds between two looks at a process that says nothing.
     """
     while numbers:
         place = [str(part) for part in (numbers.start, numbers.stop, numbers.step)]
@@ -72,21 +72,22 @@ def _listen(process: subprocess.Popen[bytes], silence: float) -> Iterator[Done]:
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_forward, args=(process.stdout, lines), daemon=True).start()
     begun: int | None = None
+    before = 0.0
     while True:
         try:
             line = lines.get(timeout=silence)
         except queue.Empty:
+            if begun is None or not _hangs(process.pid, before):
+                continue
             process.kill()
             process.wait()
-            if begun is None:
-                raise
-            yield Done(begun, "hang", silence, 0)
+            yield Done(begun, "hang", HANG, 0)
             return
         if not line:
             break
         facts = json.loads(line)
         if isinstance(facts, int):
-            begun = facts
+            begun, before = facts, _spent(process.pid)
         else:
             begun = None
             yield Done(**facts)
@@ -95,6 +96,23 @@ def _listen(process: subprocess.Popen[bytes], silence: float) -> Iterator[Done]:
         code = process.returncode
         name = signal.Signals(-code).name if code < 0 else f"status {code}"
         yield Done(begun, f"crash: {name}", 0.0, 0)
+
+
+def _hangs(pid: int, before: float) -> bool:
+    """Whether a process has used up its time, or waits for something else than a processor."""
+    if _spent(pid) - before > HANG:
+        return True
+    threads = [each.read_text() for each in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return not any(each.rpartition(")")[2].split()[0] == "R" for each in threads)
+
+
+def _spent(pid: int) -> float:
+    """Seconds of the processor that a process has had; 0 if it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _forward(stream: IO[bytes], lines: queue.SimpleQueue[bytes]) -> None:

@@ -231,8 +231,11 @@ def opened(picture: Picture) -> Iterator[Image.Image]:
         raise ImageError(f"{name}: {error}") from None
     except FileNotFoundError as error:
         raise ImageError(f"{name}: no such file") from error
-    except Image.DecompressionBombError as error:  # of a part of it, which Pillow looks at itself
-        raise ImageError(f"{name}: a part of it has more pixels than Pillow decodes") from error
+    except Image.DecompressionBombError as error:  # of plugins that look at sizes too
+        limit = f"{min(MAX_PIXELS, 2 * (Image.MAX_IMAGE_PIXELS or MAX_PIXELS)):,}"
+        raise ImageError(
+            f"{name}: has more than {limit} pixels, wanted fewer; shrink it"
+        ) from error
     except MemoryError as error:
         raise ImageError(f"{name}: does not fit in memory, shrink it first") from error
     except Exception as error:  # broken files make the decoders raise nearly anything

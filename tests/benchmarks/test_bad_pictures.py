@@ -37,7 +37,9 @@ def test_a_number_is_always_the_same_spoiled_file() -> None:
 def test_a_claimed_size_is_believed_until_it_is_refused() -> None:
     for name, file in sources().items():
         if name != "BMP lengths":
-            with pytest.raises(ImageError, match=r"has \d+ x \d+ pixels, wanted"):
+            with pytest.raises(
+                ImageError, match=r"has (\d+ x \d+ pixels, wanted|more than 62,000,000 pixels)"
+            ):
                 load(signed(resize(file, 16_000, 16_000)))
 
 
