@@ -95,7 +95,7 @@ def main(tokens: Sequence[str] | None = None) -> None:
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = FAILED
-    except (OSError, ValueError) as error:  # all errors of ours about input are ValueErrors
+    except (OSError, ValueError, MemoryError) as error:  # ours about input are ValueErrors
         status = _fail(error)
     sys.exit(status or 0)
 
