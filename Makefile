@@ -19,6 +19,7 @@ bench: ## every benchmark, one after the other; rows go to benchmarks/results
 	python benchmarks/folder.py
 	python benchmarks/tiles.py
 	python benchmarks/video.py
+	python benchmarks/serve.py
 	python benchmarks/peers.py
 
 soak: ## bad inputs, odd files, kills at random moments: under an hour on two cores; Linux

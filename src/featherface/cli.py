@@ -58,6 +58,7 @@ COMMANDS = (
     Command("info", f"{RECIPES}.info:main", "train", "Count a network's parameters and work."),
     Command("video", f"{RECIPES}.video:main", "video", "Find the faces in a video or a camera."),
     Command("blur", f"{RECIPES}.blur:main", "video", "Make faces unrecognisable."),
+    Command("serve", f"{RECIPES}.serve:main", "serve", "Find and blur faces over HTTP."),
 )
 NAMES = tuple(command.name for command in COMMANDS)
 
