@@ -17,6 +17,7 @@ bench: ## every benchmark, one after the other; rows go to benchmarks/results
 	python benchmarks/evaluation.py
 	python benchmarks/training.py
 	python benchmarks/folder.py
+	python benchmarks/batch.py
 	python benchmarks/tiles.py
 	python benchmarks/video.py
 	python benchmarks/serve.py
