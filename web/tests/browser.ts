@@ -21,6 +21,7 @@ export const noBrowser = existsSync(CHROMIUM)
 const FLAGS = [
   ..."--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync".split(" "),
   ..."--disable-background-networking --disable-component-update".split(" "),
+  "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost", // the browser's own calls stay here
 ];
 
 /** A browser and the server that its page comes from. */

@@ -206,33 +206,6 @@ describe("the page", { skip: noBrowser }, () => {
     await page.setViewportSize({ width: 1200, height: 900 });
   });
 
-  test("nothing was asked of any host but the page's own, and the browser would refuse", async () => {
-    const foreign = here.requests.filter(
-      (url) => !url.startsWith(here.address) && !/^(blob|data):/.test(url),
-    );
-    assert.ok(here.requests.some((url) => url.endsWith("featherface.onnx")), "requests were not seen");
-    assert.deepEqual(foreign, []);
-    const refused = await page.evaluate(async () => {
-      const broken: string[] = [];
-      document.addEventListener("securitypolicyviolation", (event) => broken.push(event.effectiveDirective));
-      await fetch("https://example.com/").catch(() => null);
-      navigator.sendBeacon("https://example.com/", "a picture");
-      const image = new Image();
-      const failed = new Promise((resolve) => (image.onerror = resolve));
-      image.src = "https://example.com/picture.png";
-      await failed;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-      return broken;
-    });
-    assert.ok(refused.includes("connect-src") && refused.includes("img-src"), `${refused}`);
-    for (const file of ["", "featherface/worker.js", "featherface/ort-wasm-simd-threaded.mjs", "sw.js"]) {
-      const answer = await fetch(`${here.address}${file}`);
-      assert.match(answer.headers.get("content-security-policy") ?? "", /default-src 'none'.*connect-src 'self'/);
-    }
-    const written = (await readFile(new URL("site/index.html", WEB))).toString();
-    assert.match(written, /<meta http-equiv="Content-Security-Policy" content="default-src 'none';/);
-  });
-
   test("opens and finds faces without a network, once it was there", async () => {
     await page.waitForFunction(() => document.querySelector("#offline")?.textContent);
     await here.stopServer();
