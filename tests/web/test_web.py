@@ -74,7 +74,14 @@ def test_pictures_are_scaled_to_the_bytes_that_pillow_gives(
     unequal = []
     for job in jobs:
         fitted = Path(job["fitted"])
-        if fitted.read_bytes() != fitted.with_suffix(".wanted").read_bytes():
+        found, wanted = (
+            np.frombuffer(path.read_bytes(), np.uint8).astype(int)
+            for path in (fitted, fitted.with_suffix(".wanted"))
+        )
+        assert len(found) == len(wanted)
+        # From Pillow 13 on, a picture much higher than wide is scaled down its columns first.
+        rounding = 1 if job["height"] > 8 * job["width"] else 0
+        if np.abs(found - wanted).max() > rounding:
             unequal.append((job["height"], job["width"], job["size"]))
     assert unequal == []
 
@@ -83,8 +90,8 @@ def test_pictures_are_scaled_to_the_bytes_that_pillow_gives(
 @needs_chromium
 def test_faces_are_those_of_python_to_a_fraction_of_a_pixel(tmp_path: Path) -> None:
     collage = Image.open(ROOT / "assets" / "collage.jpg")
-    Image.Image.save(collage, tmp_path / "collage.png")
-    collage.resize((2950, 2600), Image.Resampling.BICUBIC).save(tmp_path / "large.png")
+    collage.save(tmp_path / "collage.png")
+    collage.resize((2360, 2080)).save(tmp_path / "large.png")
     Image.open(ROOT / "assets" / "astronaut.jpg").save(tmp_path / "astronaut.png")
     clear = collage.convert("RGBA")
     clear.putalpha(Image.linear_gradient("L").resize(clear.size).point(lambda v: 255 * (v > 90)))

@@ -1,4 +1,5 @@
-// Pillow's BILINEAR resampling, to the bit: a triangle as wide as the shrinking asks, in integers.
+// Pillow's BILINEAR resampling, to the bit: a triangle as wide as the shrinking asks, in integers,
+// across first and then down (which Pillow 13 turns round where the height shrinks far more).
 
 import type { Rgb } from "./rgb.ts";
 
