@@ -136,8 +136,15 @@ async function buildTests() {
     minify: false,
     platform: "node",
     packages: "external",
-    entryPoints: tests.map((file) => `tests/${file}`),
-    outdir: "build/tests",
+    entryPoints: [...tests.map((file) => `tests/${file}`), "bench/run.ts"],
+    outdir: "build",
+    outbase: ".",
+  });
+  await build({
+    ...shared,
+    entryPoints: ["bench/worker.ts"],
+    outdir: "build/bench",
+    conditions: ["onnxruntime-web-use-extern-wasm"],
   });
 }
 

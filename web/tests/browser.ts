@@ -2,7 +2,7 @@
 
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -33,6 +33,8 @@ export interface Visit {
   complaints: string[];
   /** Every address that was asked for, by the page, its workers or its service worker. */
   requests: string[];
+  /** Bytes that the server has sent so far, headers included. */
+  sent: () => number;
   stopServer: () => Promise<void>;
   end: () => Promise<void>;
 }
@@ -47,6 +49,9 @@ export async function visit(
   options: BrowserContextOptions & { args?: string[] } = {},
 ): Promise<Visit> {
   const server = await serve(new URL(folder, WEB), 0);
+  const sockets = new Set<Socket>();
+  server.on("connection", (socket) => sockets.add(socket));
+  const sent = () => [...sockets].reduce((sum, { bytesWritten }) => sum + bytesWritten, 0);
   const { args = [], ...rest } = options;
   const profile = await mkdtemp(join(tmpdir(), "featherface-web-"));
   const context = await chromium.launchPersistentContext(profile, {
@@ -77,5 +82,5 @@ export async function visit(
     await rm(profile, { recursive: true, force: true });
   };
   const address = `http://localhost:${(server.address() as AddressInfo).port}/`;
-  return { page, context, address, complaints, requests, stopServer, end };
+  return { page, context, address, complaints, requests, sent, stopServer, end };
 }
