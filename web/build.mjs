@@ -102,7 +102,7 @@ async function buildServiceWorker(site) {
   const files = (await readdir(site, { recursive: true, withFileTypes: true }))
     .filter((entry) => entry.isFile())
     .map((entry) => `${entry.parentPath}/${entry.name}`.replace(site.pathname, "").replace(/^\/+/, ""))
-    .filter((file) => !/LICENSE|NOTICE|asyncify|webgpu/.test(file))
+    .filter((file) => !/LICENSE|NOTICE|asyncify|worker-webgpu/.test(file))
     .sort();
   const hash = createHash("sha256");
   for (const file of files) hash.update(file).update(await readFile(new URL(file, site)));

@@ -20,11 +20,12 @@ export const elements = {
   score: find("score", HTMLInputElement),
   scoreValue: find("score-value", HTMLOutputElement),
   size: find("size", HTMLSelectElement),
+  graphics: find("graphics", HTMLInputElement),
+  graphicsChoice: find("graphics-choice", HTMLElement),
   caution: find("caution", HTMLElement),
   savePicture: find("save-picture", HTMLButtonElement),
   saveJson: find("save-json", HTMLButtonElement),
   caption: find("caption", HTMLElement),
   rows: find("rows", HTMLTableSectionElement),
-  bytes: find("bytes", HTMLElement),
   offline: find("offline", HTMLElement),
 };

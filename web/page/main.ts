@@ -1,6 +1,7 @@
 // The page: what the visitor brings goes to the detector, what it finds to the stage.
 
-import { Detector, type Detections, type Size } from "featherface";
+import { Detector, wasm, type Detections, type Size } from "featherface";
+import { webgpu } from "featherface/webgpu";
 
 import { openCamera, type Camera } from "./camera.ts";
 import { elements as page } from "./elements.ts";
@@ -19,11 +20,12 @@ const stage = new Stage(page.canvas, page.frame);
 const strip = new Strip(page.pictures, (picture) => void select(picture));
 let current: Picture | null = null;
 let shown: { picture: Picture; bitmap: ImageBitmap } | null = null;
+let computing = ""; // told where it is not the usual way
 let camera: Camera | null = null;
 let snapWanted = false;
 
-const opened = Detector.create({ threads: THREADS });
-opened.catch((error) => say(error.message, true));
+let opened = Detector.create({ threads: THREADS });
+opened.catch((error: Error) => say(error.message, true));
 
 const score = () => Number(page.score.value);
 const view = () => new FormData(page.controls).get("view") as View;
@@ -37,8 +39,8 @@ function say(text: string, isBad = false): void {
 
 function describe(picture: Picture, found: Detections): string {
   const faces = count(facesOf(picture, score()).length);
-  const time = Math.round(found.milliseconds);
-  return `${picture.name}: ${faces} in ${found.width} × ${found.height} pixels, ${time} ms`;
+  const time = `${Math.round(found.milliseconds)} ms`;
+  return `${picture.name}: ${faces} in ${found.width} × ${found.height} pixels, ${time}${computing}`;
 }
 
 /** Looks at a picture unless that has been done with this size. */
@@ -164,6 +166,19 @@ function stopCamera(): void {
   page.snap.hidden = true;
 }
 
+/** Opens the detector anew, with the graphics processor in the running or without. */
+async function change(): Promise<void> {
+  const old = opened;
+  say("Trying which is faster…");
+  const backend = page.graphics.checked ? [wasm, webgpu] : wasm;
+  opened = Detector.create({ threads: THREADS, backend });
+  for (const picture of pictures) picture.found = null;
+  await old.then((detector) => detector.close());
+  const name = (await opened).backend;
+  computing = page.graphics.checked ? ` by ${name}` : "";
+  if (current && !camera) await select(current);
+}
+
 async function showExample(): Promise<void> {
   const response = await fetch("collage.jpg");
   if (response.ok && pictures.length === 0) {
@@ -186,6 +201,9 @@ page.snap.addEventListener("click", () => (snapWanted = true));
 page.controls.addEventListener("submit", (event) => event.preventDefault());
 page.controls.addEventListener("input", render);
 page.size.addEventListener("change", () => current && !camera && void select(current));
+page.graphics.addEventListener("change", () => {
+  change().catch((error: Error) => say(error.message, true));
+});
 page.saveJson.addEventListener("click", () => saveJson(pictures, score()));
 page.savePicture.addEventListener("click", () => {
   if (!current) return;
@@ -196,6 +214,7 @@ page.savePicture.addEventListener("click", () => {
 });
 document.addEventListener("visibilitychange", () => document.hidden && stopCamera());
 
+void webgpu.isThere?.().then((isThere) => (page.graphicsChoice.hidden = !isThere));
 showExample()
   .then(keepForOffline)
   .catch((error: Error) => say(error.message, true));

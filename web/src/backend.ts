@@ -8,6 +8,8 @@ export interface Backend {
   /** Addresses of ONNX Runtime's script and WebAssembly. */
   script: URL;
   wasm: URL;
+  /** Whether it is worth a trial here; without it always. */
+  isThere?: () => Promise<boolean>;
 }
 
 /** The processor, by WebAssembly with 128-bit vectors: runs everywhere. */

@@ -72,8 +72,8 @@ export class Detector {
       }
       return new Detector(line, defaults, backend.name);
     };
-    const backends = options.backend ?? wasm;
-    return "name" in backends ? open(backends) : fastest(backends.map((each) => () => open(each)));
+    const wanted = options.backend ?? wasm;
+    return "name" in wanted ? open(wanted) : fastest(wanted, open);
   }
 
   /**
@@ -106,13 +106,18 @@ export class Detector {
 }
 
 /** Times each that can be opened on an empty picture, and closes all but the best. */
-async function fastest(openers: (() => Promise<Detector>)[]): Promise<Detector> {
+async function fastest(
+  backends: readonly Backend[],
+  open: (backend: Backend) => Promise<Detector>,
+): Promise<Detector> {
   let best: { detector: Detector; time: number } | null = null;
-  let failure: unknown = new Error("no backend was given");
-  for (const open of openers) {
-    let detector: Detector;
+  let failure: unknown = new Error("none of the backends given is there in this browser");
+  const areThere = await Promise.all(backends.map(({ isThere }) => isThere?.() ?? true));
+  const here = backends.filter((_, index) => areThere[index]);
+  for (const backend of here) {
     try {
-      detector = await open();
+      const detector = await open(backend);
+      if (here.length === 1) return detector;
       const times: number[] = [];
       for (let trial = 0; trial <= TRIALS; trial++) {
         const { milliseconds } = await detector.detect(new ImageData(TRIAL_SIDE, TRIAL_SIDE));

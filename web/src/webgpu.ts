@@ -3,10 +3,14 @@
 
 import type { Backend } from "./backend.ts";
 
-/** The graphics processor, where the browser lets pages use it. */
+/** The graphics processor, where the browser lets pages use it; one that is only imitated is not. */
 export const webgpu: Backend = {
   name: "WebGPU",
   start: () => new Worker(new URL("./worker-webgpu.js", import.meta.url), { type: "module" }),
   script: new URL("./ort-wasm-simd-threaded.asyncify.mjs", import.meta.url),
   wasm: new URL("./ort-wasm-simd-threaded.asyncify.wasm", import.meta.url),
+  isThere: async () => {
+    const adapter = await navigator.gpu?.requestAdapter();
+    return !!adapter && !adapter.info.isFallbackAdapter;
+  },
 };

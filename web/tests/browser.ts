@@ -5,13 +5,12 @@ import { mkdtemp, rm } from "node:fs/promises";
 import type { AddressInfo, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { pathToFileURL } from "node:url";
 import { chromium, type BrowserContext, type BrowserContextOptions, type Page } from "playwright-core";
 
 import { serve } from "../serve.mjs";
 
 export const CHROMIUM = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
-export const WEB = pathToFileURL(`${process.cwd()}/`);
+export const WEB = new URL("../../", import.meta.url); // from where the build lays this file
 
 /** Why no browser test can run here; false if they can. */
 export const noBrowser = existsSync(CHROMIUM)

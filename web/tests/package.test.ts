@@ -118,7 +118,7 @@ describe("the package", { skip: noBrowser }, () => {
       /^RangeError: threads is 0/,
       /^Error: nothing\.onnx: cannot be loaded from .*404/,
       /^Error: collage\.jpg: cannot be opened/,
-      /^Error: no backend/,
+      /^Error: none of the backends/,
       /^Error: the detector was closed/,
       /^Error: the detector was closed/,
     ];
@@ -212,6 +212,38 @@ describe("the package", { skip: noBrowser }, () => {
     one!.forEach(({ box }, face) => {
       box.forEach((value, k) => assert.ok(Math.abs(value - two![face]!.box[k]!) < 0.01));
     });
+  });
+
+  test("of several ways to compute those are left out that this machine has not", async () => {
+    const kept = await here.page.evaluate(async () => {
+      const address = "/featherface/webgpu.js";
+      const { webgpu } = (await import(address)) as typeof import("../src/webgpu.ts");
+      const detector = await featherface.Detector.create({ backend: [webgpu, featherface.wasm] });
+      detector.close();
+      return detector.backend;
+    });
+    assert.equal(kept, "WebAssembly");
+    assert.ok(!here.requests.some((url) => url.includes("asyncify")), "WebGPU's files were loaded");
+  });
+
+  test("of several ways that are there the one that takes less time is kept", async () => {
+    const kept = await here.page.evaluate(async () => {
+      const { wasm, Detector } = featherface;
+      const slow = new Blob([`
+        self.onmessage = ({ data: { kind, id } }) => setTimeout(() => self.postMessage(kind === "open"
+          ? { kind: "opened", id }
+          : { kind: "found", id, found: { width: 640, height: 640, faces: [], milliseconds: 1e6 } }));
+      `], { type: "text/javascript" });
+      const other = { ...wasm, name: "slow", start: () => new Worker(URL.createObjectURL(slow)) };
+      const names = [];
+      for (const backend of [[other, wasm], [wasm, other]]) {
+        const detector = await Detector.create({ backend });
+        names.push(detector.backend);
+        detector.close();
+      }
+      return names;
+    });
+    assert.deepEqual(kept, ["WebAssembly", "WebAssembly"]);
   });
 
   test("carries the network that Python takes, once", async () => {
