@@ -41,7 +41,7 @@ export interface Visit {
 /**
  * Opens a browser with a new profile; the page is not visited yet.
  *
- * @param folder below web/ that is served, with a slash at its end.
+ * @param folder below web/ (or an address of a file) that is served, with a slash at its end.
  */
 export async function visit(
   folder: string,
