@@ -72,13 +72,13 @@ function triangle(side: number, end: number, size: number): Weights {
 }
 
 function across(
-  data: Uint8ClampedArray,
+  data: Uint8Array,
   from: number,
   rows: number,
   width: number,
   { first, count, weights, most }: Weights,
-): Uint8ClampedArray {
-  const out = new Uint8ClampedArray(rows * width * 3);
+): Uint8Array {
+  const out = new Uint8Array(rows * width * 3);
   let at = 0;
   for (let y = 0; y < rows; y++) {
     for (let x = 0; x < width; x++) {
@@ -102,13 +102,13 @@ function across(
 }
 
 function down(
-  data: Uint8ClampedArray,
+  data: Uint8Array,
   width: number,
   height: number,
   { first, count, weights, most }: Weights,
-): Uint8ClampedArray {
+): Uint8Array {
   const row = width * 3;
-  const out = new Uint8ClampedArray(height * row);
+  const out = new Uint8Array(height * row);
   const sums = new Int32Array(row);
   for (let y = 0; y < height; y++) {
     sums.fill(HALF);

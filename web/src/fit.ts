@@ -55,7 +55,7 @@ function pad(picture: Rgb): Rgb {
   const width = padded(picture.width);
   const height = padded(picture.height);
   if (width === picture.width && height === picture.height) return picture;
-  const data = new Uint8ClampedArray(width * height * 3);
+  const data = new Uint8Array(width * height * 3);
   const row = picture.width * 3;
   for (let y = 0; y < picture.height; y++) {
     data.set(picture.data.subarray(y * row, (y + 1) * row), y * width * 3);

@@ -53,10 +53,8 @@ export class Network {
 
   /** Finds the faces that score more than `score`, best first, in pixels of the input. */
   async run(input: Rgb, score: number): Promise<Raw> {
-    const { buffer, byteOffset, byteLength } = input.data;
-    const bytes = new Uint8Array(buffer, byteOffset, byteLength);
     const feeds = {
-      images: new ort.Tensor("uint8", bytes, [1, input.height, input.width, 3]),
+      images: new ort.Tensor("uint8", input.data, [1, input.height, input.width, 3]),
       score_threshold: new ort.Tensor("float32", [score], [1]),
       iou_threshold: new ort.Tensor("float32", [OVERLAP], [1]),
       max_faces: new ort.Tensor("int64", [BigInt(MAX_FACES)], [1]),

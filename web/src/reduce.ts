@@ -16,12 +16,16 @@ const BAND_PIXELS = 1 << 20; // read at once, so that a large picture never lies
  */
 export function reduce(read: Rows, width: number, height: number, fx: number, fy: number): Rgb {
   const columns = Math.ceil(width / fx);
-  const out = new Uint8ClampedArray(columns * Math.ceil(height / fy) * 3);
+  const out = new Uint8Array(columns * Math.ceil(height / fy) * 3);
   const band = Math.max(1, Math.floor(BAND_PIXELS / width / fy)) * fy;
   for (let top = 0; top < height; top += band) {
     const rows = Math.min(band, height - top);
     const { rgba, stride } = read(top, rows);
     let at = (top / fy) * columns * 3;
+    if (fx === 1 && fy === 1) {
+      copy(rgba, stride, width, rows, out, at);
+      continue;
+    }
     for (let y = 0; y < rows; y += fy) {
       const down = Math.min(fy, rows - y);
       for (let x = 0; x < width; x += fx) {
@@ -46,6 +50,27 @@ export function reduce(read: Rows, width: number, height: number, fx: number, fy
     }
   }
   return { data: out, width: columns, height: Math.ceil(height / fy) };
+}
+
+/** Leaves the fourth byte of each pixel out. */
+function copy(
+  rgba: Uint8ClampedArray,
+  stride: number,
+  width: number,
+  rows: number,
+  out: Uint8Array,
+  start: number,
+): void {
+  let at = start;
+  for (let y = 0; y < rows; y++) {
+    const end = (y * stride + width) * 4;
+    for (let from = y * stride * 4; from < end; from += 4) {
+      out[at] = rgba[from]!;
+      out[at + 1] = rgba[from + 1]!;
+      out[at + 2] = rgba[from + 2]!;
+      at += 3;
+    }
+  }
 }
 
 /** 2^24 / count in the float32 arithmetic of Pillow, so that means round as its means do. */

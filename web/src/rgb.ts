@@ -2,7 +2,7 @@
 
 /** Bytes red, green, blue, row after row. */
 export interface Rgb {
-  data: Uint8ClampedArray; // (height, width, 3)
+  data: Uint8Array; // (height, width, 3)
   width: number;
   height: number;
 }
