@@ -85,7 +85,13 @@ function render(): void {
   page.savePicture.disabled = !found || camera !== null;
   page.saveJson.disabled = !pictures.some((picture) => picture.found);
   if (camera || !current) return;
-  if (!found || shown?.picture !== current) return say(current.error || "Looking…", !!current.error);
+  if (current.error) {
+    stage.clear(`${current.name}, which cannot be shown`);
+    fill(page.rows, []);
+    page.caption.textContent = "No faces";
+    return say(current.error, true);
+  }
+  if (!found || shown?.picture !== current) return say("Looking…");
   const faces = facesOf(current, score());
   const label = `${current.name} with ${count(faces.length)}${view() === "blur" ? ", blurred" : ""}`;
   stage.show({ bitmap: shown.bitmap, width: found.width, faces, view: view() }, label);

@@ -30,14 +30,17 @@ export function facesOf(picture: Picture, score: number): Face[] {
 
 /** Decoded for a screen; the caller closes it. */
 export async function decode(picture: Picture, side = VIEW_SIDE): Promise<ImageBitmap> {
-  const { width, height } = picture.found ?? { width: 1, height: 1 };
-  const shrink = Math.min(1, side / Math.max(width, height));
-  if (shrink === 1) return createImageBitmap(picture.file);
-  return createImageBitmap(picture.file, {
-    resizeWidth: Math.max(1, Math.round(width * shrink)),
-    resizeHeight: Math.max(1, Math.round(height * shrink)),
-    resizeQuality: "high",
-  });
+  const bitmap = await createImageBitmap(picture.file);
+  const shrink = side / Math.max(bitmap.width, bitmap.height);
+  if (shrink >= 1) return bitmap;
+  // Not by createImageBitmap itself, which browsers do differently for pictures that lie on a side.
+  const [width, height] = [bitmap.width, bitmap.height].map((length) => Math.ceil(length * shrink));
+  const canvas = new OffscreenCanvas(width!, height!);
+  const pen = canvas.getContext("2d")!;
+  pen.imageSmoothingQuality = "high";
+  pen.drawImage(bitmap, 0, 0, width!, height!);
+  bitmap.close();
+  return canvas.transferToImageBitmap();
 }
 
 /** Rounded, as the command line writes it. */

@@ -36,6 +36,13 @@ export class Stage {
     this.draw();
   }
 
+  /** Takes the picture away. */
+  clear(label: string): void {
+    this.scene = null;
+    this.canvas.setAttribute("aria-label", label);
+    this.canvas.getContext("2d")?.clearRect(0, 0, this.canvas.width, this.canvas.height);
+  }
+
   private draw(): void {
     if (!this.scene) return;
     const { bitmap, width, faces, view } = this.scene;

@@ -96,6 +96,8 @@ export class Detector {
       return answer.found;
     } catch (error) {
       throw error instanceof DOMException ? unsendable(source, error) : error;
+    } finally {
+      if (!(picture instanceof Blob)) picture.close(); // if it has not been handed over
     }
   }
 
@@ -110,32 +112,38 @@ async function fastest(
   backends: readonly Backend[],
   open: (backend: Backend) => Promise<Detector>,
 ): Promise<Detector> {
-  let best: { detector: Detector; time: number } | null = null;
+  const areThere = await Promise.all(backends.map(({ isThere }) => isThere?.().catch(() => false)));
+  const here = backends.filter((_, index) => areThere[index] ?? true);
   let failure: unknown = new Error("none of the backends given is there in this browser");
-  const areThere = await Promise.all(backends.map(({ isThere }) => isThere?.() ?? true));
-  const here = backends.filter((_, index) => areThere[index]);
+  let best: { detector: Detector; time: number } | null = null;
   for (const backend of here) {
+    let detector: Detector | null = null;
     try {
-      const detector = await open(backend);
-      if (here.length === 1) return detector;
-      const times: number[] = [];
-      for (let trial = 0; trial <= TRIALS; trial++) {
-        const { milliseconds } = await detector.detect(new ImageData(TRIAL_SIDE, TRIAL_SIDE));
-        if (trial) times.push(milliseconds); // the first one is slower
-      }
-      const time = Math.min(...times);
+      detector = await open(backend);
+      const time = here.length === 1 ? 0 : await trial(detector);
       if (best && best.time <= time) {
         detector.close();
-        continue;
+      } else {
+        best?.detector.close();
+        best = { detector, time };
       }
-      best?.detector.close();
-      best = { detector, time };
     } catch (error) {
-      failure = error; // this machine has no such processor, or its driver fails
+      detector?.close();
+      failure = error; // its driver fails, or there is not enough memory
     }
   }
   if (!best) throw failure;
   return best.detector;
+}
+
+/** Milliseconds that an empty picture takes at best. */
+async function trial(detector: Detector): Promise<number> {
+  const times: number[] = [];
+  for (let look = 0; look <= TRIALS; look++) {
+    const { milliseconds } = await detector.detect(new ImageData(TRIAL_SIDE, TRIAL_SIDE));
+    if (look) times.push(milliseconds); // the first one is slower
+  }
+  return Math.min(...times);
 }
 
 function nameOfModel(model: URL | string | Uint8Array): string {

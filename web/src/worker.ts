@@ -57,7 +57,9 @@ async function detect(
   try {
     const { width, height } = bitmap;
     const fitted = fit(reader(bitmap), width, height, longSide(width, height, size, name));
-    const raw = await network.run(fitted, score);
+    const raw = await network.run(fitted, score).catch((error) => {
+      throw new Error(`${name}: the network failed (${reason(error)}); try a smaller size`);
+    });
     const faces = toPicture(raw, width, height, fitted.scale);
     return { width, height, faces, milliseconds: performance.now() - start };
   } finally {

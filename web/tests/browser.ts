@@ -17,6 +17,8 @@ export const noBrowser = existsSync(CHROMIUM)
   ? false
   : `needs Chromium at ${CHROMIUM} (or the variable CHROMIUM): apt-get install chromium`;
 
+const PATIENCE = 120_000; // milliseconds, on a machine that has other work to do
+
 const FLAGS = [
   ..."--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync".split(" "),
   ..."--disable-background-networking --disable-component-update".split(" "),
@@ -61,6 +63,7 @@ export async function visit(
     ...rest,
   });
   const page = context.pages()[0] ?? (await context.newPage());
+  page.setDefaultTimeout(PATIENCE);
   const complaints: string[] = [];
   const requests: string[] = [];
   page.on("pageerror", (error) => complaints.push(String(error)));
