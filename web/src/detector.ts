@@ -15,7 +15,7 @@ export interface DetectOptions {
   score?: number;
   /**
    * Pixels that the longer side is scaled to, up or down, or "original"; without it pictures are
-   * looked at as they are, and shrunk to 1600 if they are larger.
+   * looked at as they are, and those of more than 1280 pixels shrunk to 960.
    */
   size?: Size;
 }
