@@ -16,7 +16,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms
 
 from featherface.files import replacing
-from featherface.image import FORMATS, SUFFIXES, load
+from featherface.image import SUFFIXES, load, opened
 from featherface.runtime.hide import Cover, hide
 from featherface.types import Detections, Pixels
 
@@ -89,8 +89,7 @@ def clean(
 
 def _to_srgb(pixels: Pixels, picture: Path | bytes) -> Pixels:
     """The pixels (H, W, 3) of a file by the profile in it; as they are if it has none for RGB."""
-    source = io.BytesIO(picture) if isinstance(picture, bytes) else picture
-    with Image.open(source, formats=FORMATS) as image:
+    with opened(picture) as image:
         content = image.info.get("icc_profile")
     if not content:
         return pixels
@@ -108,7 +107,7 @@ def _to_srgb(pixels: Pixels, picture: Path | bytes) -> Pixels:
 def _exif(path: Path) -> bytes:
     """What a picture's EXIF data say, without any picture in them."""
     fresh = Image.Exif()
-    with Image.open(path, formats=FORMATS) as image:
+    with opened(path) as image:
         exif = image.getexif()
         fresh.update({tag: exif[tag] for tag in KEPT if tag in exif})
         for part in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
