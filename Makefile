@@ -17,8 +17,10 @@ bench: ## every benchmark, one after the other; rows go to benchmarks/results
 	python benchmarks/evaluation.py
 	python benchmarks/training.py
 	python benchmarks/folder.py
+	python benchmarks/batch.py
 	python benchmarks/tiles.py
 	python benchmarks/video.py
+	python benchmarks/serve.py
 	python benchmarks/peers.py
 
 soak: ## bad inputs, odd files, kills at random moments: under an hour on two cores; Linux
@@ -33,6 +35,6 @@ picture: ## the collage and, by the shipped weights, the README's picture of fou
 	cp found/collage.jpg assets/found.jpg
 
 clean: ## caches and builds; never data or runs
-	rm -rf build dist site found .coverage .hypothesis .import_linter_cache .mypy_cache
+	rm -rf build dist site web/build web/dist web/site found .coverage .hypothesis .import_linter_cache .mypy_cache
 	rm -rf .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -not -path "./.git/*" -prune -exec rm -rf {} +

@@ -58,6 +58,8 @@ COMMANDS = (
     Command("info", f"{RECIPES}.info:main", "train", "Count a network's parameters and work."),
     Command("video", f"{RECIPES}.video:main", "video", "Find the faces in a video or a camera."),
     Command("blur", f"{RECIPES}.blur:main", "video", "Make faces unrecognisable."),
+    Command("serve", f"{RECIPES}.serve:main", "serve", "Find and blur faces over HTTP."),
+    Command("batch", f"{RECIPES}.batch:main", "batch", "Find the faces in millions of pictures."),
 )
 NAMES = tuple(command.name for command in COMMANDS)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, ImageCms
@@ -30,6 +31,26 @@ KEPT = (
 
 PREVIEWS = (ExifTags.Base.MakerNote, ExifTags.Base.UserComment)
 """What is never kept of the other parts: free space in which cameras hide previews."""
+
+
+class Covered(NamedTuple):
+    """A picture without what its file said about itself, and how many faces are covered in it."""
+
+    image: Image.Image
+    faces: int
+
+
+def cover_faces(
+    picture: Path | bytes, detect: Callable[[Pixels], Detections], cover: Cover
+) -> Covered:
+    """Covers the faces of a picture, a path or the bytes of a file; as `clean` tells.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    pixels = _to_srgb(load(picture), picture)
+    faces = detect(pixels)
+    return Covered(Image.fromarray(hide(pixels, faces.boxes, cover)), len(faces))
 
 
 def clean(
@@ -58,19 +79,17 @@ def clean(
         ImageError: it cannot be read.
         OSError: the new file cannot be written.
     """
-    pixels = _to_srgb(load(path), path)
-    faces = detect(pixels)
-    image = Image.fromarray(hide(pixels, faces.boxes, cover))
+    image, count = cover_faces(path, detect, cover)
     kept = {"exif": _exif(path)} if keep_metadata else {}
     target.parent.mkdir(parents=True, exist_ok=True)
     with replacing(target) as draft:
         image.save(draft, SUFFIXES[target.suffix.lower()], quality=QUALITY, **kept)
-    return len(faces)
+    return count
 
 
-def _to_srgb(pixels: Pixels, path: Path) -> Pixels:
+def _to_srgb(pixels: Pixels, picture: Path | bytes) -> Pixels:
     """The pixels (H, W, 3) of a file by the profile in it; as they are if it has none for RGB."""
-    with opened(path) as image:
+    with opened(picture) as image:
         content = image.info.get("icc_profile")
     if not content:
         return pixels

@@ -151,10 +151,10 @@ def _begin(worker: Worker) -> None:
     _worker = worker
     warnings.filterwarnings("ignore", module="PIL")  # as the command line does
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """A pool whose process was killed would wait for work for ever."""
     if parent := parent_process():
         parent.join()
