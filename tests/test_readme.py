@@ -19,6 +19,11 @@ from featherface.boxes import iou
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = sorted((ROOT / "docs").glob("*.md"))
+ELSEWHERE = {
+    "video.md": "tests/runtime/test_stream.py",  # which has a film
+    "server.md": "tests/server/test_server_page.py",  # and this one a server
+}
+"""Pages whose snippets need more than pictures, and where they are run."""
 COLLAGE = ROOT / "assets" / "collage.jpg"
 KNOWN = np.array(json.loads(COLLAGE.with_suffix(".json").read_text())["boxes"], np.float32)
 
@@ -65,7 +70,7 @@ def test_the_example_runs_and_finds_faces() -> None:
 @needs_weights
 @pytest.mark.parametrize(
     "page",
-    [page for page in PAGES if page.name != "video.md"],  # runtime/test_stream.py has its film
+    [page for page in PAGES if page.name not in ELSEWHERE],
     ids=lambda page: page.name,
 )
 def test_the_snippets_of_a_page_run_one_after_the_other(page: Path, tmp_path: Path) -> None:

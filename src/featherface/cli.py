@@ -33,7 +33,8 @@ class Command(NamedTuple):
 DETECT = """Find the faces in pictures.
 
 Prints a line for each picture, or writes what --format and --output say. A picture that cannot be
-read is named on stderr, the others still come out, and the exit status is 1.
+read is named on stderr, the others still come out, and the exit status is 1. Of an animation the
+first frame counts.
 
 A run that was stopped goes on where it stood when the same command is given again, if it makes
 files: until it is complete, a journal lies beside them, named `*.unfinished`.
@@ -58,6 +59,7 @@ COMMANDS = (
     Command("info", f"{RECIPES}.info:main", "train", "Count a network's parameters and work."),
     Command("video", f"{RECIPES}.video:main", "video", "Find the faces in a video or a camera."),
     Command("blur", f"{RECIPES}.blur:main", "video", "Make faces unrecognisable."),
+    Command("serve", f"{RECIPES}.serve:main", "serve", "Find and blur faces over HTTP."),
     Command("batch", f"{RECIPES}.batch:main", "batch", "Find the faces in millions of pictures."),
 )
 NAMES = tuple(command.name for command in COMMANDS)
@@ -96,7 +98,7 @@ def main(tokens: Sequence[str] | None = None) -> None:
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = FAILED
-    except (OSError, ValueError) as error:  # all errors of ours about input are ValueErrors
+    except (OSError, ValueError, MemoryError) as error:  # ours about input are ValueErrors
         status = _fail(error)
     sys.exit(status or 0)
 

@@ -86,8 +86,9 @@ class Worker:
             record = Record(task.picture, fitted.fit.size, self.detector.find([fitted])[0])
             seconds = time.perf_counter() - start
             files = list(self._make(task, record))
-        except ImageError as error:
-            record = Record(task.picture, error=str(error))
+        except (ImageError, MemoryError) as error:
+            reason = str(error) if isinstance(error, ImageError) else f"{task.picture}: {error}"
+            record = Record(task.picture, error=reason)
             return Outcome(record, [], time.perf_counter() - start)
         return Outcome(record, files, seconds)
 
