@@ -348,7 +348,7 @@ def main(*names: str, files: int = 100_000, results: Path = RESULTS) -> int:
             outcome=outcome.splitlines()[0],
             faults=fault,
             minutes=(time.perf_counter() - start) / 60,
-            command="python benchmarks/bad_files.py",
+            command=f"python benchmarks/bad_files.py --files {files}",
         )
         keep(row, results)
     return 1 if faults else 0
