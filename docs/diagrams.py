@@ -167,8 +167,10 @@ def lines_of(step: Step) -> list[str]:
     """The text in a box: what it does, the shapes that it gives, its parameters."""
     shapes = list(dict.fromkeys(" × ".join(f"{n:,}" for n in shape) for shape in step.shapes))
     lines = [step.label, "  ·  ".join(shapes)]
-    if step.parameters:
-        lines.append(f"{step.parameters:,} parameters")
+    if step.is_repeated:
+        lines.append("the same weights")
+    elif step.parameters:
+        lines.append(f"{step.parameters:,} parameter" + "s" * (step.parameters > 1))
     return lines
 
 

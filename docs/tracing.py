@@ -39,6 +39,7 @@ class Step:
         sources: the steps whose results it reads.
         shapes: of its results, without the batch.
         parameters: that it has.
+        is_repeated: its weights are those of an earlier step.
     """
 
     label: str
@@ -46,6 +47,7 @@ class Step:
     sources: list[Step] = field(default_factory=list)
     shapes: list[tuple[int, ...]] = field(default_factory=list)
     parameters: int = 0
+    is_repeated: bool = False
 
 
 class Recorder(TorchFunctionMode):
@@ -58,6 +60,7 @@ class Recorder(TorchFunctionMode):
         self._kept: list[Tensor] = []  # so that no id is used twice
         self._module, self._is_part = module, is_part
         self._depth = 0  # of the module or function that counts as one step
+        self._used: set[int] = set()  # modules, by their id
 
     def add(self, label: str, kind: str, given: Any, result: Any, parameters: int = 0) -> None:
         """A step that makes `result` of `given`; none if nothing of it was recorded."""
@@ -91,8 +94,9 @@ class Recorder(TorchFunctionMode):
             return result
         label, kind = describe(name, args, kwargs or {})
         if label == "×" and sum(id(x) in self._made for x in tensors(args)) == 1:
-            label = "× learned weight"
-        self.add(label, kind, args, result)
+            self.add("× learned weight", kind, args, result, 1)
+        else:
+            self.add(label, kind, args, result)
         return result
 
     def run(self, *args: Any, names: list[str]) -> list[Step]:
@@ -123,7 +127,11 @@ class Recorder(TorchFunctionMode):
             self._depth -= 1
             if not self._depth:
                 label, kind = title(module, path)
-                self.add(label, kind, args, result, count_parameters(module))
+                parameters = count_parameters(module)
+                self.add(label, kind, args, result, parameters)
+                if parameters and id(module) in self._used:
+                    self.steps[-1].parameters, self.steps[-1].is_repeated = 0, True
+                self._used.add(id(module))
 
         stack = ExitStack()
         stack.callback(module.register_forward_pre_hook(before).remove)
@@ -226,6 +234,7 @@ def joined(steps: list[Step]) -> list[Step]:
             only.label += f" · {step.label}"
             only.shapes = step.shapes
             only.parameters += step.parameters
+            only.is_repeated |= step.is_repeated
             into[id(step)] = only
             readers[id(only)] = readers.get(id(step), 0)
         else:
