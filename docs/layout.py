@@ -8,6 +8,7 @@ neighbours as its order and the gaps allow (isotonic regression).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 GAP = 26.0  # between boxes of a row
@@ -132,7 +133,7 @@ def _stiffness(place: Place, other: Place) -> float:
 def _settle(row: list[Place], wanted: list[float]) -> None:
     """The nearest to what is wanted, squared, that keeps order and gaps."""
     offsets = [0.0]
-    for left, right in zip(row, row[1:], strict=False):
+    for left, right in pairwise(row):
         offsets.append(offsets[-1] + (left.width + right.width) / 2 + GAP)
     blocks: list[_Block] = []
     for place, want, offset in zip(row, wanted, offsets, strict=True):

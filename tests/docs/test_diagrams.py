@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 
 import diagrams
 import pytest
@@ -85,7 +86,7 @@ def test_boxes_of_a_row_keep_apart_and_lines_go_down() -> None:
     assert [place.row for place in (top, left, right, bottom)] == [0, 1, 1, 2]
     assert len(rows[1]) == 3  # the long line passes between or beside the two
     for row in rows:
-        for one, other in zip(row, row[1:], strict=False):
+        for one, other in pairwise(row):
             assert other.x - one.x >= (one.width + other.width) / 2
         for place in row:
             assert all(other.row == place.row + 1 for other in place.below)
