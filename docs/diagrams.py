@@ -139,7 +139,7 @@ def draw(name: str, steps: list[Step]) -> str:
         f'width="{size.split()[0]}" role="img" font-family="Helvetica, Arial, sans-serif">',
         f"<title>{escape(name)}</title>",
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
-        f'markerHeight="7" orient="auto"><path d="M0 0 8 4 0 8z" fill="{LINE}"/></marker></defs>',
+        f'markerHeight="7" orient="90"><path d="M0 0 8 4 0 8z" fill="{LINE}"/></marker></defs>',
     ]
     for row in rows:
         for place in row:
