@@ -76,18 +76,18 @@ def enter_all(
     yunet_n, scrfd_500m = peers / "yunet_n_640_640.onnx", peers / "scrfd_500m_kps.onnx"
     told, told_v1 = (Detector(file).info for file in (ours, v1))
     entrants = [
-        _enter(f"featherface {told.name}", "featherface", ours, told.parameters, folder),
-        _enter("FeatherFace V1", "featherface", v1, told_v1.parameters, folder),
-        _enter(REFERENCE, "yunet", yunet_n, yunet.PARAMETERS, folder),
-        _enter("SCRFD-500M", "scrfd", scrfd_500m, scrfd.PARAMETERS, folder),
+        enter(f"featherface {told.name}", "featherface", ours, told.parameters, folder),
+        enter("FeatherFace V1", "featherface", v1, told_v1.parameters, folder),
+        enter(REFERENCE, "yunet", yunet_n, yunet.PARAMETERS, folder),
+        enter("SCRFD-500M", "scrfd", scrfd_500m, scrfd.PARAMETERS, folder),
     ]
     if int8 is not None:
         name = f"featherface {told.name} int8"
-        entrants.append(_enter(name, "featherface", int8, told.parameters, folder))
+        entrants.append(enter(name, "featherface", int8, told.parameters, folder))
     return entrants
 
 
-def _enter(name: str, family: Family, file: Path, parameters: int, folder: Path) -> Entrant:
+def enter(name: str, family: Family, file: Path, parameters: int, folder: Path) -> Entrant:
     """Derives the two graphs of a detector."""
     import onnx  # here, so that a process that only detects does not carry it
 

@@ -35,6 +35,8 @@ def test_every_arm_is_a_recipe(path: Path, tmp_path: Path) -> None:
 def test_the_table_is_that_of_the_rows(path: Path) -> None:
     results = ROOT / "benchmarks" / "results" / path.with_suffix(".md").name
     rows = study.read_rows(results.with_suffix(".jsonl"))
+    if not rows:
+        pytest.skip(f"{path.name} has not been run yet")
     about = tomllib.loads(path.read_text())
     name = path.relative_to(ROOT)
     assert results.read_text() == study.table(name, about, rows)

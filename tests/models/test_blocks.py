@@ -26,7 +26,14 @@ from featherface.models.mse import GatedFusion, SemanticEnhancement, SemanticInj
 from featherface.models.nano_b import NanoB
 from featherface.models.scale import ScaleDecoupling, ScaleSequenceAttention
 from featherface.models.ssh import ContextModule
-from featherface.models.zoo import MODELS, build, nano_b, nano_b_enhanced, nano_b_enhanced_dense
+from featherface.models.zoo import (
+    MODELS,
+    VARIANTS,
+    build,
+    nano_b,
+    nano_b_enhanced,
+    nano_b_enhanced_dense,
+)
 
 NANO_BS = ["nano_b", "nano_b_enhanced", "nano_b_enhanced_dense"]
 
@@ -351,12 +358,17 @@ def test_parameters_part_by_part() -> None:
 
 
 def test_parameters_in_total() -> None:
-    totals = {name: count_parameters(build(name)) for name in MODELS}
+    totals = {name: count_parameters(build(name)) for name in MODELS | VARIANTS}
     assert totals == {
         "featherface_v1": 592_371,
         "nano_b": 119_109,
         "nano_b_enhanced": 136_073,
         "nano_b_enhanced_dense": 171_142,
+        "nano_b_decoupled": 127_938,
+        "nano_b_semantic": 124_794,
+        "nano_b_sequence": 121_559,
+        "nano_b_wide": 136_127,
+        "nano_b_enhanced_dense_relu": 171_142,
     }
 
 
@@ -372,7 +384,7 @@ def test_the_original_has_none_of_the_three_modules() -> None:
         assert any(isinstance(part, module) for part in nano_b_enhanced().modules())
 
 
-@pytest.mark.parametrize("name", NANO_BS)
+@pytest.mark.parametrize("name", [*NANO_BS, *VARIANTS])
 @pytest.mark.parametrize("size", [(32, 32), (64, 96), (160, 128)])
 @pytest.mark.parametrize("batch", [1, 2])
 def test_one_output_row_an_anchor(name: str, size: tuple[int, int], batch: int) -> None:

@@ -69,6 +69,15 @@ def test_a_network_with_a_wider_backbone_is_cut(tiny: NanoB, weights_file: Path)
     assert all(torch.equal(v, expected[k]) for k, v in narrow.state_dict().items())
 
 
+def test_weights_do_not_depend_on_the_slope(tiny: NanoB, weights_file: Path) -> None:
+    save_model(weights_file, tiny, {})
+    with_relu = NanoB(replace(tiny.config, slope=0.0))
+    assert "all weights" in start_from(with_relu, weights_file)
+    narrow = NanoB(replace(tiny.config, widths=NARROW, slope=0.0))
+    assert "its channels chosen" in start_from(narrow, weights_file)
+    assert not narrow.config.slope
+
+
 def test_another_network_of_ours_gives_its_backbone(tiny: NanoB, weights_file: Path) -> None:
     save_model(weights_file, tiny, {})
     other = NanoB(replace(tiny.config, widths=NARROW, repeats=2))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 SLOPE = 0.1
-"""Slope of LeakyReLU below zero; the backbones that training starts from have it."""
+"""Slope of LeakyReLU below zero in the backbones that training starts from."""
 
 MEAN_RGB = (123.0, 117.0, 104.0)
 """Subtracted from RGB pixels of 0-255, as the backbones that training starts from expect."""
@@ -27,20 +27,33 @@ def conv_bn(
     )
 
 
+def rectifier(slope: float) -> nn.Module:
+    """LeakyReLU, or ReLU where the slope is 0."""
+    return nn.LeakyReLU(slope, inplace=True) if slope else nn.ReLU(inplace=True)
+
+
 def conv_bn_act(
-    inputs: int, outputs: int, kernel: int = 1, *, stride: int = 1, groups: int = 1
+    inputs: int,
+    outputs: int,
+    kernel: int = 1,
+    *,
+    stride: int = 1,
+    groups: int = 1,
+    slope: float = SLOPE,
 ) -> nn.Sequential:
-    """Convolution without bias, batch norm, LeakyReLU."""
+    """Convolution without bias, batch norm, LeakyReLU of that slope below zero."""
     block = conv_bn(inputs, outputs, kernel, stride=stride, groups=groups)
-    block.append(nn.LeakyReLU(SLOPE, inplace=True))
+    block.append(rectifier(slope))
     return block
 
 
-def depthwise_separable(inputs: int, outputs: int, *, stride: int = 1) -> nn.Sequential:
+def depthwise_separable(
+    inputs: int, outputs: int, *, stride: int = 1, slope: float = SLOPE
+) -> nn.Sequential:
     """MobileNetV1's block: depthwise 3x3, then pointwise 1x1, each with norm and activation."""
     return nn.Sequential(
-        *conv_bn_act(inputs, inputs, 3, stride=stride, groups=inputs),
-        *conv_bn_act(inputs, outputs),
+        *conv_bn_act(inputs, inputs, 3, stride=stride, groups=inputs, slope=slope),
+        *conv_bn_act(inputs, outputs, slope=slope),
     )
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from featherface.models.layers import conv_bn_act, depthwise_separable
+from featherface.models.layers import SLOPE, conv_bn_act, depthwise_separable
 
 STRIDES = ((2, 1, 2, 1, 2, 1), (2, 1, 1, 1, 1, 1), (2, 1))
 """Strides of the stem and the 13 blocks, stage by stage."""
@@ -38,9 +38,10 @@ class MobileNetV1(nn.Module):
 
     Args:
         widths: output channels of the stem and the blocks, grouped as in `STRIDES`.
+        slope: of the activations below zero.
     """
 
-    def __init__(self, widths: Widths) -> None:
+    def __init__(self, widths: Widths, *, slope: float = SLOPE) -> None:
         super().__init__()
         if [len(stage) for stage in widths] != [len(stage) for stage in STRIDES]:
             raise ValueError(f"widths must be 6, 6 and 2 numbers, not {widths}")
@@ -50,9 +51,9 @@ class MobileNetV1(nn.Module):
             blocks: list[nn.Module] = []
             for width, stride in zip(stage_widths, strides, strict=True):
                 if not stages and not blocks:
-                    blocks.append(conv_bn_act(3, width, 3, stride=stride))
+                    blocks.append(conv_bn_act(3, width, 3, stride=stride, slope=slope))
                 else:
-                    blocks.append(depthwise_separable(channels, width, stride=stride))
+                    blocks.append(depthwise_separable(channels, width, stride=stride, slope=slope))
                 channels = width
             stages.append(nn.Sequential(*blocks))
         self.stage1, self.stage2, self.stage3 = stages

@@ -19,7 +19,7 @@ from featherface.anchors import NANO_B, AnchorSpec
 from featherface.models.bifpn import BiFPNLayer, Project
 from featherface.models.cbam import CBAM
 from featherface.models.heads import Heads, Raw
-from featherface.models.layers import channel_shuffle, init_weights
+from featherface.models.layers import SLOPE, channel_shuffle, init_weights
 from featherface.models.mobilenet import PRUNED, MobileNetV1, Pyramid, Widths
 from featherface.models.mse import GatedFusion, SemanticInjection
 from featherface.models.scale import ScaleDecoupling, ScaleSequenceAttention
@@ -60,6 +60,8 @@ class NanoBConfig:
         semantic: MSE around the BiFPN.
         scale_sequence: ASSN instead of CBAM on P3 after the BiFPN.
         hidden: channels inside the modules behind the backbone.
+        slope: of the activations below zero: 0 is ReLU, which ONNX Runtime computes inside a
+            convolution, while LeakyReLU goes through the map once more.
         anchors: the anchor grid.
     """
 
@@ -70,6 +72,7 @@ class NanoBConfig:
     semantic: bool = True
     scale_sequence: bool = True
     hidden: Hidden = field(default_factory=Hidden)
+    slope: float = SLOPE
     anchors: AnchorSpec = NANO_B
 
     def __post_init__(self) -> None:
@@ -85,7 +88,7 @@ class NanoBConfig:
     def from_dict(cls, values: dict[str, Any]) -> NanoBConfig:
         """The inverse of `to_dict`, after a trip through JSON too.
 
-        Files from before there was anything to say about `hidden` have its defaults.
+        Files from before there was anything to say about `hidden` and `slope` have the defaults.
         """
         anchors = values["anchors"]
         spec = AnchorSpec(
@@ -105,7 +108,7 @@ class NanoB(nn.Module):
         super().__init__()
         self.config = config
         width, hidden = config.channels, config.hidden
-        self.backbone = MobileNetV1(config.widths)
+        self.backbone = MobileNetV1(config.widths, slope=config.slope)
         taps = self.backbone.channels
         self.decouple = ScaleDecoupling(taps[0]) if config.scale_decoupling else nn.Identity()
         self.attention = nn.ModuleList(CBAM(channels) for channels in taps)
@@ -119,13 +122,14 @@ class NanoB(nn.Module):
             GatedFusion(width, hidden.guide) if config.semantic else nn.Identity() for _ in taps
         )
         self.refine_p3 = (
-            ScaleSequenceAttention(width, hidden.sequence, gate=hidden.gate)
+            ScaleSequenceAttention(width, hidden.sequence, gate=hidden.gate, slope=config.slope)
             if config.scale_sequence
             else CBAM(width)
         )
         self.refine = nn.ModuleList(CBAM(width) for _ in taps[1:])
         self.context = nn.ModuleList(
-            ContextModule(width, branch=width // 4, inner=hidden.context) for _ in taps
+            ContextModule(width, branch=width // 4, inner=hidden.context, slope=config.slope)
+            for _ in taps
         )
         self.heads = Heads(width, config.anchors.per_cell)
         self.apply(init_weights)

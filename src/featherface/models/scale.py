@@ -10,7 +10,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from featherface.models.cbam import SpatialAttention
-from featherface.models.layers import bottleneck, conv_bn, conv_bn_act, upsample
+from featherface.models.layers import SLOPE, bottleneck, conv_bn, conv_bn_act, rectifier, upsample
 from featherface.models.mobilenet import Pyramid
 
 
@@ -53,17 +53,18 @@ class ScaleSequenceAttention(nn.Module):
         channels: of each map.
         hidden: channels of the joint map.
         gate: hidden units of P3's channel attention.
+        slope: of the activations below zero.
     """
 
-    def __init__(self, channels: int, hidden: int, *, gate: int) -> None:
+    def __init__(self, channels: int, hidden: int, *, gate: int, slope: float = SLOPE) -> None:
         super().__init__()
         self.channel = bottleneck(channels, gate)
         self.spatial = SpatialAttention()
         # A 1x1 convolution of the three concatenated maps is the sum of one on each.
         self.reduce = nn.ModuleList(nn.Conv2d(channels, hidden, 1, bias=False) for _ in range(3))
-        self.norm = nn.Sequential(nn.BatchNorm2d(hidden), nn.LeakyReLU(0.1, inplace=True))
+        self.norm = nn.Sequential(nn.BatchNorm2d(hidden), rectifier(slope))
         self.mix = nn.Sequential(
-            *conv_bn_act(hidden, hidden, 3, groups=hidden), *conv_bn(hidden, channels)
+            *conv_bn_act(hidden, hidden, 3, groups=hidden, slope=slope), *conv_bn(hidden, channels)
         )
 
     def forward(self, levels: Pyramid) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from featherface.models.layers import conv_bn, conv_bn_act
+from featherface.models.layers import SLOPE, conv_bn, conv_bn_act
 
 
 class ContextModule(nn.Module):
@@ -19,15 +19,18 @@ class ContextModule(nn.Module):
         inputs: channels of the map.
         branch: channels of each branch; the output has four times as many.
         inner: channels between two convolutions of a branch.
+        slope: of the activations between them below zero.
     """
 
-    def __init__(self, inputs: int, *, branch: int, inner: int) -> None:
+    def __init__(self, inputs: int, *, branch: int, inner: int, slope: float = SLOPE) -> None:
         super().__init__()
         self.field3 = conv_bn(inputs, branch, 3)
-        self.field5 = nn.Sequential(*conv_bn_act(inputs, inner, 3), *conv_bn(inner, branch, 3))
+        self.field5 = nn.Sequential(
+            *conv_bn_act(inputs, inner, 3, slope=slope), *conv_bn(inner, branch, 3)
+        )
         self.field7 = nn.Sequential(
-            *conv_bn_act(inputs, inner, 3),
-            *conv_bn_act(inner, inner, 3),
+            *conv_bn_act(inputs, inner, 3, slope=slope),
+            *conv_bn_act(inner, inner, 3, slope=slope),
             *conv_bn(inner, branch, 3),
         )
         self.field1 = conv_bn(inputs, branch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from featherface.models.featherface_v1 import FeatherFaceV1, FeatherFaceV1Config
 from featherface.models.mobilenet import DENSE
@@ -29,12 +30,46 @@ def nano_b_enhanced_dense() -> NanoB:
     return NanoB(NanoBConfig(widths=DENSE))
 
 
+def nano_b_enhanced_dense_relu() -> NanoB:
+    """The dense network with ReLU instead of LeakyReLU."""
+    return NanoB(NanoBConfig(widths=DENSE, slope=0.0))
+
+
+def nano_b_decoupled() -> NanoB:
+    """Nano-B with ScaleDecoupling: 127,938 parameters."""
+    return NanoB(NanoBConfig(semantic=False, scale_sequence=False))
+
+
+def nano_b_semantic() -> NanoB:
+    """Nano-B with MSE: 124,794 parameters."""
+    return NanoB(NanoBConfig(scale_decoupling=False, scale_sequence=False))
+
+
+def nano_b_sequence() -> NanoB:
+    """Nano-B with ASSN: 121,559 parameters."""
+    return NanoB(NanoBConfig(scale_decoupling=False, semantic=False))
+
+
+def nano_b_wide() -> NanoB:
+    """Nano-B with a wider backbone, of the size of Nano-B Enhanced: 136,127 parameters."""
+    plain = nano_b().config
+    return NanoB(replace(plain, widths=((8, 16, 32, 32, 64, 32), (84,) * 5 + (56,), (139, 96))))
+
+
 MODELS: dict[str, Callable[[], NanoB | FeatherFaceV1]] = {
     "featherface_v1": featherface_v1,
     "nano_b": nano_b,
     "nano_b_enhanced": nano_b_enhanced,
     "nano_b_enhanced_dense": nano_b_enhanced_dense,
 }
+VARIANTS: dict[str, Callable[[], NanoB | FeatherFaceV1]] = {
+    "nano_b_decoupled": nano_b_decoupled,
+    "nano_b_semantic": nano_b_semantic,
+    "nano_b_sequence": nano_b_sequence,
+    "nano_b_wide": nano_b_wide,
+    "nano_b_enhanced_dense_relu": nano_b_enhanced_dense_relu,
+}
+"""To compare with: what one module alone gives, what size alone gives, what an activation costs."""
 
 
 def build(name: str) -> NanoB | FeatherFaceV1:
@@ -43,6 +78,7 @@ def build(name: str) -> NanoB | FeatherFaceV1:
     Raises:
         ValueError: when there is no network of that name.
     """
-    if name not in MODELS:
-        raise ValueError(f"no network is called {name!r}; there are {', '.join(MODELS)}")
-    return MODELS[name]()
+    networks = MODELS | VARIANTS
+    if name not in networks:
+        raise ValueError(f"no network is called {name!r}; there are {', '.join(networks)}")
+    return networks[name]()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from featherface.data.crops import CropConfig
-from featherface.models.zoo import MODELS
+from featherface.models.zoo import MODELS, VARIANTS
 from featherface.pruning.config import ACQUISITIONS, STRATEGIES, PruneConfig
 from featherface.training.distill import WEIGHTS, DistillConfig
 from featherface.training.loop import FitConfig
@@ -92,7 +92,7 @@ def read_recipe(path: Path) -> TrainConfig:
     config = _build(TrainConfig, values, str(path))
     if not config.data:
         raise RecipeError(f"{path}: data: no labelled set; add a [[data]] table")
-    for entry, table in (("network", (*MODELS, GIVEN)), ("criterion", CRITERIA)):
+    for entry, table in (("network", (*MODELS, *VARIANTS, GIVEN)), ("criterion", CRITERIA)):
         if (name := getattr(config, entry)) not in table:
             raise RecipeError(f"{path}: {entry}: no {name!r}; there are {', '.join(table)}")
     if config.crop.size <= 0 or config.crop.size % CELL:

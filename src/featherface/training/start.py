@@ -8,7 +8,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from featherface.models.nano_b import NanoB
+from featherface.models.nano_b import NanoB, NanoBConfig
 from featherface.pruning.backbone import slice_backbone
 from featherface.pruning.surgery import State, cut_network
 from featherface.training.checkpoint import CheckpointError, load_model
@@ -23,8 +23,9 @@ STEM = "stage1.0.0.weight"
 def start_from(model: NanoB, path: Path) -> str:
     """Copy weights into `model`.
 
-    All of them when they are of such a network; those of a network that differs only in being
-    wider inside are cut down to fit; any other file gives its backbone's best channels.
+    All of them when they are of such a network, whatever the slope of its activations; those of a
+    network that differs only in being wider inside are cut down to fit; any other file gives its
+    backbone's best channels.
 
     Returns:
         What was done, for the log and the provenance.
@@ -41,11 +42,11 @@ def start_from(model: NanoB, path: Path) -> str:
     except CheckpointError:  # of another project
         source = None
     try:
-        if source and source.config == model.config:
+        if source and replace(source.config, slope=model.config.slope) == model.config:
             model.load_state_dict(state)
             return f"all weights of {path.name}"
         wanted = model.config
-        if source and replace(source.config, widths=wanted.widths, hidden=wanted.hidden) == wanted:
+        if source and _with_insides(source.config, wanted) == wanted:
             model.load_state_dict(cut_network(source, wanted).state_dict())
             return f"all of {path.name}, its channels chosen by FPGM"
         cut, _ = slice_backbone(_backbone(state), model.config.widths)
@@ -53,6 +54,11 @@ def start_from(model: NanoB, path: Path) -> str:
     except (LookupError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{path}: its backbone cannot be cut to fit ({error})") from error
     return f"backbone of {path.name}, channels chosen by FPGM"
+
+
+def _with_insides(config: NanoBConfig, other: NanoBConfig) -> NanoBConfig:
+    """A configuration with all that does not decide whether weights can be cut to fit."""
+    return replace(config, widths=other.widths, hidden=other.hidden, slope=other.slope)
 
 
 def _backbone(state: State) -> State:
