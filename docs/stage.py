@@ -19,6 +19,9 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = "mkdocs.yml"
 TARGET = "build/docs"
+OWN = ("docs", "benchmarks/results", "src/featherface/weights")
+"""Folders whose pages all have to be in the navigation."""
+
 COMMANDS = "<!-- commands -->"
 """Stands in a page where the help of all commands goes."""
 
@@ -53,8 +56,8 @@ def stage(root: Path, target: Path) -> int:
     """
     config = yaml.safe_load((root / CONFIG).read_text(encoding="utf-8"))
     pages = list(pages_of(config["nav"]))
-    written = {path.relative_to(root).as_posix() for path in (root / "docs").rglob("*.md")}
-    if missing := sorted(written - set(pages)):
+    own = [path for folder in OWN for path in (root / folder).rglob("*.md")]
+    if missing := sorted({path.relative_to(root).as_posix() for path in own} - set(pages)):
         raise StageError(f"{', '.join(missing)}: not in the navigation of {CONFIG}")
     shutil.rmtree(target, ignore_errors=True)
     files = set(config.get("extra_css", ()))

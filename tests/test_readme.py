@@ -16,7 +16,11 @@ from featherface.boxes import iou
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-RUN = [page for page in pages.PAGES if any(block.is_run for block in pages.blocks(page))]
+RUN = [
+    page
+    for page in pages.PAGES
+    if any(block.is_run for block in pages.blocks(page)) and not pages.run_by(page)
+]
 LINKING = sorted({*pages.PAGES, *ROOT.glob("[A-Z]*.md"), ROOT / "benchmarks" / "README.md"})
 COLLAGE = ROOT / "assets" / "collage.jpg"
 KNOWN = np.array(json.loads(COLLAGE.with_suffix(".json").read_text())["boxes"], np.float32)
@@ -68,9 +72,10 @@ def test_what_a_page_shows_runs_from_top_to_bottom(page: Path, tmp_path: Path) -
 
 @pytest.mark.parametrize("page", pages.PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_a_block_runs_or_says_why_not(page: Path) -> None:
+    assert (ROOT / pages.run_by(page)).exists()
     for block in pages.blocks(page):
         assert block.language in ("python", "sh", "js", "json", "text"), block.text
-        assert re.fullmatch(r"(not run: .+|command: \w+)?", block.mark), block.mark
+        assert re.fullmatch(r"((not run|command|run by): .+)?", block.mark), block.mark
         if block.language == "js":  # part of a program that a test runs
             assert block.text in (ROOT / "examples/javascript/detect.mjs").read_text("utf-8")
         if block.language == "json":

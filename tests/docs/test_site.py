@@ -102,12 +102,6 @@ def test_every_page_is_in_the_navigation_once() -> None:
     nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))["nav"]
     pages = list(stage.pages_of(nav))
     assert len(pages) == len(set(pages))
-    cards = {f"src/featherface/weights/{path.name}" for path in weights_cards()}
-    assert cards <= set(pages)
-
-
-def weights_cards() -> list[Path]:
-    return list((ROOT / "src/featherface/weights").glob("*.md"))
 
 
 @pytest.fixture
