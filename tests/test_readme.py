@@ -21,7 +21,7 @@ RUN = [
     for page in pages.PAGES
     if any(block.is_run for block in pages.blocks(page)) and not pages.run_by(page)
 ]
-LINKING = sorted({*pages.PAGES, *ROOT.glob("[A-Z]*.md"), ROOT / "benchmarks" / "README.md"})
+LINKING = sorted({*pages.PAGES, *ROOT.glob("[A-Z]*.md"), *ROOT.glob("*/README.md")})
 COLLAGE = ROOT / "assets" / "collage.jpg"
 KNOWN = np.array(json.loads(COLLAGE.with_suffix(".json").read_text())["boxes"], np.float32)
 
