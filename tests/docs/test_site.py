@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ import featherface
 from featherface.cli import NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
+SOURCE = ROOT / "src"
 REFERENCE = sorted((ROOT / "docs" / "reference").glob("*.md"))
 
 
@@ -76,26 +78,13 @@ def test_the_reference_has_the_docstrings_and_the_commands(site: Path) -> None:
 
 def test_every_module_is_on_a_page_of_the_reference() -> None:
     told = set(re.findall(r"^::: (\S+)$", "\n".join(p.read_text("utf-8") for p in REFERENCE), re.M))
-    package = ROOT / "src" / "featherface"
     modules = {
-        ".".join(path.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__")
-        for path in package.rglob("*.py")
-        if path.name != "__main__.py" and '"""' in path.read_text("utf-8")
+        ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
+        for path in SOURCE.rglob("*.py")
+        if path.name != "__main__.py" and len(ast.parse(path.read_text("utf-8")).body) > 1
     }
-    empty = {name for name in modules if is_only_a_docstring(name)}
-    assert modules - empty - told - {"featherface"} == set()
-    names = {f"featherface.{name}" for name in featherface.__all__}
-    assert told - modules == names
-
-
-def is_only_a_docstring(name: str) -> bool:
-    """Packages that hold nothing themselves."""
-    path = ROOT / "src" / Path(*name.split(".")) / "__init__.py"
-    return (
-        path.is_file()
-        and path.read_text("utf-8").strip().count('"""') == 2
-        and not re.search(r"^(def|class|[A-Z]+ =|from|import) ", path.read_text("utf-8"), re.M)
-    )
+    assert modules - told == {"featherface"}
+    assert told - modules == {f"featherface.{name}" for name in featherface.__all__}
 
 
 def test_every_page_is_in_the_navigation_once() -> None:
