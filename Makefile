@@ -1,5 +1,5 @@
 # The same commands for people, pre-commit and CI. Activate a virtual environment first.
-.PHONY: install check test docs diagrams bench picture clean
+.PHONY: install check test docs diagrams bench soak picture clean
 
 install: ## everything that development needs
 	python -m pip install -c constraints.txt -e ".[dev]"
@@ -24,9 +24,17 @@ bench: ## every benchmark, one after the other; rows go to benchmarks/results
 	python benchmarks/evaluation.py
 	python benchmarks/training.py
 	python benchmarks/folder.py
+	python benchmarks/batch.py
 	python benchmarks/tiles.py
 	python benchmarks/video.py
+	python benchmarks/serve.py
 	python benchmarks/peers.py
+
+soak: ## bad inputs, odd files, kills at random moments: under an hour on two cores; Linux
+	python benchmarks/bad_pictures.py
+	python benchmarks/bad_inputs.py
+	python benchmarks/bad_files.py
+	python benchmarks/kills.py
 
 picture: ## the collage and, by the shipped weights, the pictures of the README and of docs/
 	python assets/make_collage.py
@@ -35,6 +43,6 @@ picture: ## the collage and, by the shipped weights, the pictures of the README 
 	python docs/pictures.py
 
 clean: ## caches and builds; never data or runs
-	rm -rf build dist site found .coverage .hypothesis .import_linter_cache .mypy_cache
+	rm -rf build dist site web/build web/dist web/site found .coverage .hypothesis .import_linter_cache .mypy_cache
 	rm -rf .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -not -path "./.git/*" -prune -exec rm -rf {} +

@@ -136,7 +136,7 @@ def _work(line: Connection, entrant: Entrant, pictures: dict[Size, Pixels], thre
     """One detector's process: runs when it is asked to, until the line is cut."""
     bind(threads)  # before any thread is started, since threads inherit it
     finder = OPEN[entrant.family](entrant.graph, threads=threads)
-    network = open_graph(entrant.forward, threads=threads)
+    network = open_graph(entrant.forward.read_bytes(), threads=threads)
     (entry,) = network.get_inputs()
     feeds = {}
     for size, picture in pictures.items():

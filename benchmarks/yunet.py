@@ -29,7 +29,7 @@ class YuNet:
     """Finds faces; `graph` is the released file with a free input size."""
 
     def __init__(self, graph: Path, *, threads: int) -> None:
-        self._session = open_graph(graph, threads=threads)
+        self._session = open_graph(graph.read_bytes(), threads=threads)
 
     def find(self, pictures: Sequence[Fitted], *, score: float) -> list[Detections]:
         """Finds the faces of each picture, in pixels of the picture that was fitted."""

@@ -3,7 +3,8 @@
 A page's python and sh blocks run one after the other, as a reader would type them. A block that
 cannot be run here is marked in the line above it: `<!-- not run: REASON -->`; blocks that CI runs
 in environments of their own have `<!-- command: NAME -->`. A page that takes long is marked
-`<!-- slow -->` in a line of its own, and one that a test of its own runs, `<!-- run by: TEST -->`.
+`<!-- slow -->` in a line of its own, one that a test of its own runs `<!-- run by: TEST -->`, and one
+that wants more packages `<!-- needs: PACKAGES -->`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 WEIGHTS = ROOT / "src/featherface/weights"
 SLOW = "<!-- slow -->\n"
+NEEDS = re.compile(r"^<!-- needs: (.+) -->$", re.MULTILINE)
 RUN_BY = re.compile(r"^<!-- run by: (\S+) -->$", re.MULTILINE)
 BLOCK = re.compile(
     r"(?:^<!-- (?P<mark>[^\n]+?) -->\n)?^```(?P<language>[^\n]*)\n(?P<text>.*?)^```$",
@@ -67,6 +69,12 @@ def run_by(page: Path) -> str:
     """The test that runs a page's snippets, "" for the one that runs all others."""
     found = RUN_BY.search(page.read_text(encoding="utf-8"))
     return found[1] if found else ""
+
+
+def needs(page: Path) -> list[str]:
+    """Packages that a page wants."""
+    found = NEEDS.search(page.read_text(encoding="utf-8"))
+    return found[1].split() if found else []
 
 
 def blocks(page: Path) -> list[Block]:

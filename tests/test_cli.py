@@ -64,7 +64,7 @@ def test_version(capsys: Output) -> None:
     [
         command
         for command in COMMANDS
-        if command.extra not in ("", "evaluate", "video")
+        if command.extra not in ("", "evaluate", "video", "serve", "batch")
         and find_spec(command.target.partition(":")[0])
     ],
     ids=lambda command: command.name,

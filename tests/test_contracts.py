@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -100,6 +101,24 @@ def test_source_archive_is_whole(built: Path) -> None:
         names = {name.partition("/")[2] for name in opened.getnames()}
     wanted = {f"src/{name}" for name in shipped_files()}
     assert wanted | {"LICENSE", "NOTICE", "README.md", "assets/collage.jpg"} <= names
+
+
+def test_the_same_source_gives_the_same_wheel(built: Path, tmp_path: Path) -> None:
+    """In another place and at another time."""
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE", ".gitignore"):
+        shutil.copy(ROOT / name, copy)
+    unbuilt = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(PACKAGE, copy / "src" / "featherface", ignore=unbuilt)
+    for path in copy.rglob("*"):
+        os.utime(path, (1e9, 1e9))
+    command = (sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path / "dist")
+    subprocess.run(command, cwd=copy, env=ENVIRONMENT, capture_output=True, check=True)
+    (first,) = built.glob("*.whl")
+    (second,) = (tmp_path / "dist").glob("*.whl")
+    assert first.name == second.name
+    assert first.read_bytes() == second.read_bytes()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from contextlib import suppress
@@ -65,3 +66,23 @@ def test_who_reads_the_old_file_reads_all_of_it(tmp_path: Path) -> None:
         assert reader.read(4) == b"old "
         write_atomically(path, b"new")
         assert reader.read() == b"old " * 8
+
+
+def test_a_full_disk_is_told_with_the_name_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with pytest.raises(OSError, match=r"No space left on device: '.*file\.txt'"), replacing(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert path.read_text() == "old"
+    with pytest.raises(OSError, match=r"^somebody else's$"), replacing(path):
+        raise OSError("somebody else's")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are counted otherwise")
+def test_the_longest_names_that_there_are(tmp_path: Path) -> None:
+    for name in ("n" * 255, "é" * 127):
+        with replacing(tmp_path / name) as draft:
+            draft.write_bytes(b"new")
+            assert draft.name.endswith(f".{os.getpid()}")
+        assert (tmp_path / name).read_bytes() == b"new"
+    assert len(list(tmp_path.iterdir())) == 2

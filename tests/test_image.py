@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
+import subprocess
+import sys
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +18,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from featherface.image import MULTIPLE, SPARE_BLOCKS, TURNS, Fit, ImageError, fit, load
+from featherface.image import (
+    FORMATS,
+    MAX_PIXELS,
+    MAX_SCANS,
+    MULTIPLE,
+    SPARE_BLOCKS,
+    SUFFIXES,
+    Fit,
+    ImageError,
+    fit,
+    load,
+    shown_size,
+)
+from featherface.rgb import TURNS
 from featherface.types import Floats, Pixels
 
 ORIENTATION = 0x0112
@@ -127,6 +143,8 @@ def test_deep_grey_is_scaled_by_its_range(bits: int, white: int) -> None:
         ([[-1.0, 0.0, 1.0]], [0, 128, 255]),
         ([[0.0, 500_000.0, 1_000_000.0]], [0, 128, 255]),
         ([[0.0, 0.0, 0.0]], [0, 0, 0]),
+        ([[-3e38, 0.0, 3e38]], [0, 128, 255]),
+        ([[np.nan, np.inf, -np.inf]], [0, 0, 0]),
     ],
 )
 def test_fractions_and_floats(values: list[list[float]], wanted: list[int]) -> None:
@@ -144,6 +162,30 @@ def test_what_is_transparent_is_white() -> None:
     palette.putpixel((1, 0), 1)
     file = encode(palette, "PNG", transparency=0)
     assert load(file).tolist() == [[[255, 255, 255], [9, 99, 199]]]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "CMYK", "LA", "I;16", "F"])
+@pytest.mark.parametrize("orientation", [1, 2, 3, 4, 5, 6, 7, 8])
+def test_a_picture_in_strips_is_the_picture_at_once(
+    mode: str, orientation: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = Image.fromarray(ramp())
+    image = (
+        Image.fromarray(ramp()[..., 0].astype(np.uint16) * 200)
+        if mode == "I;16"
+        else image.quantize(99)
+        if mode == "P"
+        else image.convert(mode)
+    )
+    if mode in ("RGBA", "LA"):
+        image.putalpha(Image.fromarray(ramp()[..., 1]))
+    image.getexif()[ORIENTATION] = orientation
+    wanted, small = load(image), fit(image, long_side=20).pixels
+    monkeypatch.setattr("featherface.rgb.STRIP", 7 * image.width)
+    np.testing.assert_array_equal(load(image), wanted)
+    np.testing.assert_array_equal(fit(image, long_side=20).pixels, small)
+    monkeypatch.setattr("featherface.rgb.STRIP", 1)
+    np.testing.assert_array_equal(load(image), wanted)
 
 
 @pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP", "TIFF"])
@@ -166,7 +208,10 @@ def test_formats(format: str) -> None:
 def test_exif_orientation_is_applied(orientation: int) -> None:
     image, exif = stored_as(Image.fromarray(ramp()), orientation)
     for format in ("PNG", "TIFF"):
-        np.testing.assert_array_equal(load(encode(image, format, exif=exif)), ramp())
+        file = encode(image, format, exif=exif)
+        np.testing.assert_array_equal(load(file), ramp())
+        assert shown_size(file) == (24, 40)
+        np.testing.assert_array_equal(fit(file, long_side=40).pixels[:24, :40], ramp())
 
 
 @pytest.mark.filterwarnings("ignore:::PIL")
@@ -302,7 +347,7 @@ JPEG = encode(Image.fromarray(ramp(200, 300)), "JPEG")
         ("truncated.jpg", JPEG[: len(JPEG) // 2], "truncated"),
         ("header.jpg", JPEG[:20], "broken"),
         ("text.jpg", b"Dear reader, this is no picture.\n" * 9, "no picture of these: JPEG, PNG"),
-        ("huge.png", png_of_size(60_000, 60_000), "3600000000 pixels"),
+        ("huge.png", png_of_size(60_000, 60_000), "has 60000 x 60000 pixels, wanted 1 to"),
         ("hollow.png", png_of_size(600, 600), "cannot be read"),
         ("program.eps", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "no picture of"),
     ],
@@ -325,6 +370,94 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
         load(tmp_path / "nowhere.jpg")
     with pytest.raises(ImageError, match="is a folder"):
         load(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_pipes_and_devices_are_never_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    for path in (tmp_path / "pipe.jpg", Path("/dev/zero")):
+        with pytest.raises(ImageError, match=f"^{path}: is a pipe or a device"):
+            load(path)
+
+
+def test_only_what_is_named_is_opened_however_the_file_is_called(tmp_path: Path) -> None:
+    assert set(SUFFIXES.values()) == set(FORMATS)
+    for format in ("TGA", "ICO", "PCX", "SGI", "JPEG2000", "EPS", "PDF"):
+        file = encode(Image.fromarray(ramp()), format)
+        for name in ("picture", "picture.jpg", f"picture.{format.lower()}"):
+            (tmp_path / name).write_bytes(file)
+            with pytest.raises(ImageError, match="is broken, or no picture of these: JPEG, PNG"):
+                load(tmp_path / name)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("pixels", [MAX_PIXELS + 1, 100_000_000, 200_000_000, 2**31 - 1])
+def test_the_limit_is_ours_and_tells_how_to_raise_it(pixels: int) -> None:
+    """Pillow's own warns from 89 million on, and fails at twice that, in other words."""
+    for size in ((pixels, 1), (1, pixels)):
+        message = f"has {size[0]} x {size[1]} pixels, wanted 1 to 62,000,000 in all; shrink it, or"
+        with pytest.raises(ImageError, match=f"{message} set FEATHERFACE_MAX_PIXELS"):
+            load(png_of_size(*size))
+
+
+def test_the_limit_of_a_process_is_set_from_outside() -> None:
+    code = "from featherface import image; print(image.MAX_PIXELS)"
+    for value, wanted in (("", "62000000"), ("123456", "123456")):
+        environment = os.environ | {"FEATHERFACE_MAX_PIXELS": value}
+        told = subprocess.run(
+            [sys.executable, "-c", code],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert told.stdout.strip() == wanted
+
+
+def test_a_file_far_larger_than_any_picture_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "sparse.webp"
+    with path.open("wb") as file:
+        file.write(encode(Image.fromarray(ramp()), "WEBP"))
+        file.truncate(8 * MAX_PIXELS + 1)
+    with pytest.raises(ImageError, match="has 496,000,001 bytes, more than a picture"):
+        load(path)
+
+
+@pytest.mark.parametrize("long_side", [None, 16_000_000])
+def test_a_strip_of_one_pixel_is_not_padded_to_more_than_is_allowed(long_side: int | None) -> None:
+    line = np.zeros((1, 16_000_000, 3), np.uint8)
+    with pytest.raises(ImageError, match="the array given: 16000000 x 1 pixels are too narrow"):
+        fit(line, long_side=long_side)
+
+
+def test_a_jpeg_of_too_many_scans() -> None:
+    file = encode(Image.fromarray(ramp(64, 64)), "JPEG", progressive=True)
+    frame, scan = file.index(b"\xff\xc2") + 5, file.rindex(b"\xff\xda")
+    huge = file[:frame] + struct.pack(">HH", 6000, 10_000) + file[frame + 4 :]
+    for long_side in (None, 64):
+        assert fit(huge, long_side=long_side).fit.size == (6000, 10_000)
+        many = huge[:-2] + MAX_SCANS * huge[scan:-2] + huge[-2:]
+        with pytest.raises(ImageError, match=r"is a JPEG of 110 scans, too many.*; save it anew"):
+            fit(many, long_side=long_side)
+    small = file[:-2] + MAX_SCANS * file[scan:-2] + file[-2:]
+    assert load(small).shape == (64, 64, 3)
+
+
+def test_a_bmp_with_run_lengths() -> None:
+    header = struct.pack("<IiiHHIIiiII", 40, 30_000, 2000, 1, 8, 1, 6, 0, 0, 256, 0)
+    offset = 14 + len(header) + 1024
+    start = struct.pack("<2sIII", b"BM", offset + 6, 0, offset)
+    file = start + header + bytes(1024) + b"\0\x02\xff\xff\0\x01"
+    with pytest.raises(ImageError, match="run-length coding; save it as PNG"):
+        load(file)
+
+
+@pytest.mark.filterwarnings("ignore:::PIL")
+@pytest.mark.parametrize("length", range(20))
+def test_the_first_bytes_alone_are_no_picture(length: int) -> None:
+    for file in (*FILES, b"P6 1 1 255 abc", b"BM"):
+        with pytest.raises(ImageError, match=r"is empty|is broken|cannot be read"):
+            load(file[: min(length, len(file) - 1)])
 
 
 def test_more_pixels_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:

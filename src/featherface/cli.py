@@ -58,6 +58,8 @@ COMMANDS = (
     Command("info", f"{RECIPES}.info:main", "train", "Count a network's parameters and work."),
     Command("video", f"{RECIPES}.video:main", "video", "Find the faces in a video or a camera."),
     Command("blur", f"{RECIPES}.blur:main", "video", "Make faces unrecognisable."),
+    Command("serve", f"{RECIPES}.serve:main", "serve", "Find and blur faces over HTTP."),
+    Command("batch", f"{RECIPES}.batch:main", "batch", "Find the faces in millions of pictures."),
 )
 NAMES = tuple(command.name for command in COMMANDS)
 
@@ -95,7 +97,7 @@ def main(tokens: Sequence[str] | None = None) -> None:
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = FAILED
-    except (OSError, ValueError) as error:  # all errors of ours about input are ValueErrors
+    except (OSError, ValueError, MemoryError) as error:  # ours about input are ValueErrors
         status = _fail(error)
     sys.exit(status or 0)
 

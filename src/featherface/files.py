@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of writing, which the system reports without the name of the file."""
+
+LONGEST = 200
+"""Bytes of a name that leave room for what a draft's name has in addition."""
 
 
 @contextmanager
@@ -16,7 +24,7 @@ def replacing(path: Path) -> Iterator[Path]:
     that is no ordinary file, such as a pipe or /dev/stdout, is written to directly.
 
     Raises:
-        OSError: the folder does not exist or may not be written to.
+        OSError: the folder does not exist or may not be written to, or the disk is full.
     """
     path = path.resolve()  # a link stays a link
     if path.exists() and not path.is_file():
@@ -24,12 +32,26 @@ def replacing(path: Path) -> Iterator[Path]:
         return
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path}: there is no such folder to write it to")
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    name = os.fsencode(path.name)
+    short = path.name if len(name) <= LONGEST else hashlib.sha256(name).hexdigest()
+    draft = path.with_name(f".{short}.{os.getpid()}")
     try:
-        yield draft
-        draft.replace(path)
+        with naming(path):
+            yield draft
+            draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Lets an error of a full disk tell which file did not fit."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def write_atomically(path: Path, content: bytes) -> None:

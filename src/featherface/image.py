@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import io
 import os
+import stat
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,14 +19,20 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, ImageFile
 
+from featherface.rgb import as_stored, orientation_of, strips, to_rgb, turn
 from featherface.types import Floats, Pixels, Size
 
 Picture = str | os.PathLike[str] | bytes | Image.Image | Pixels
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF")
-"""What Pillow may open: formats decoded in this process, none that starts another program."""
+"""What Pillow may open: what photographs, scans and screenshots come in, decoded in this process.
+
+Left out is what starts another program (EPS), what hardly any camera or browser knows (JPEG 2000
+and some forty more; every decoder is one more that can be attacked), and icons. MPO, of cameras
+with two lenses, is a JPEG with more behind it, and its first picture is read.
+"""
 
 SUFFIXES = {
     **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), "JPEG"),
@@ -34,8 +42,19 @@ SUFFIXES = {
 }
 """File name endings of pictures, and the format behind each."""
 
-MAX_PIXELS = 178_956_970
-"""The largest picture that is decoded; Pillow too refuses anything larger."""
+MAX_PIXELS = int(os.environ.get("FEATHERFACE_MAX_PIXELS") or 62_000_000)
+"""The largest picture that is decoded, by what its header says, before anything is decoded.
+
+No format takes more than 16 bytes a pixel, which makes 1 GB of this limit: a WebP file of 34 bytes
+can ask for it. Full-frame cameras have 61 million pixels; the environment variable raises it.
+"""
+
+MAX_BYTES = 8
+"""Of a file for each pixel of the limit; RGB of 16 bits has 6 without any compression."""
+
+MAX_SCANS = 100
+"""Passes over a JPEG of the largest size; what has more must be smaller by as much. Encoders make
+1 to 18, but thousands of a few bytes would fit in a small file, and each takes its time."""
 
 MULTIPLE = 32
 """Sides of the network's input are multiples of this, its coarsest stride."""
@@ -43,23 +62,6 @@ MULTIPLE = 32
 PADDING = 0
 """Black fills the input beyond the picture: no texture, and the colour that cameras, scans and
 films leave around a picture themselves. Crops made for training should be filled with it too."""
-
-BACKGROUND = "white"
-"""What shows through transparent pixels: the page that such a picture is usually seen on."""
-
-WHITES = (1, 255, 1023, 4095, 16383, 65535)
-"""Usual values of white, in pictures of fractions and of 8, 10, 12, 14 and 16 bits."""
-
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""EXIF orientation -> what sets the stored picture upright."""
 
 DETAIL = 1
 """Shrinking by whole factors, in JPEG decoding or by averaging, goes no further than to this many
@@ -124,8 +126,17 @@ def load(picture: Picture) -> Pixels:
     """
     if isinstance(picture, np.ndarray):
         return _rgb_array(picture)
-    with _open(picture) as image:
-        return np.array(_turn(_to_rgb(image), _orientation(image)))
+    with opened(picture) as image:
+        _check_work(image)
+        image.load()
+        orientation = orientation_of(image)
+        width, height = image.size
+        is_turned = orientation >= 5
+        upright = np.empty((width, height, 3) if is_turned else (height, width, 3), np.uint8)
+        stored = as_stored(upright, orientation)
+        for top, strip in strips(image):
+            stored[top : top + strip.height] = np.asarray(strip)
+        return upright
 
 
 def fit(picture: Picture, *, long_side: int | None = None) -> Fitted:
@@ -142,10 +153,10 @@ def fit(picture: Picture, *, long_side: int | None = None) -> Fitted:
     """
     if long_side is None:
         pixels = load(picture)
-        return Fitted(_pad(pixels), Fit((pixels.shape[0], pixels.shape[1])))
-    with _open(picture) as image:
+        return Fitted(_pad(pixels, picture), Fit((pixels.shape[0], pixels.shape[1])))
+    with opened(picture) as image:
+        _check_work(image)
         stored = image.size  # (width, height) as it lies in the file
-        orientation = _orientation(image)
         longest = max(stored)
         # Whole target pixels only, or the scale would not be the same in both directions: a last
         # row or column that is covered in part is left out. Less than one pixel becomes one.
@@ -154,17 +165,33 @@ def fit(picture: Picture, *, long_side: int | None = None) -> Fitted:
         if not isinstance(picture, Image.Image):  # a draft would change an image of the caller's
             draft = image.draft(None, (DETAIL * target[0], DETAIL * target[1]))
             shrink = stored[0] / draft[1][2] if draft else 1.0
+        image.load()
+        orientation = orientation_of(image)
         left, right = _span(stored[0], target[0] * longest / long_side, orientation in (2, 3, 7, 8))
         top, bottom = _span(stored[1], target[1] * longest / long_side, orientation in (3, 4, 6, 7))
-        resized = _to_rgb(image).resize(
+        resized = to_rgb(image).resize(
             (target[0], target[1]),
             Image.Resampling.BILINEAR,  # BOX is quicker, but moves things by up to 0.2 pixels
             box=(left / shrink, top / shrink, right / shrink, bottom / shrink),
             reducing_gap=DETAIL,
         )
-        upright = np.asarray(_turn(resized, orientation))
+        upright = np.asarray(turn(resized, orientation))
     size = stored if orientation >= 5 else (stored[1], stored[0])
-    return Fitted(_pad(upright), Fit(size, long_side / longest))
+    return Fitted(_pad(upright, picture), Fit(size, long_side / longest))
+
+
+def shown_size(picture: Picture) -> Size:
+    """(height, width) as it is looked at; reads no more than the header.
+
+    Raises:
+        ImageError: as `load`, as far as a header tells.
+        TypeError: as `load`.
+    """
+    with opened(picture) as image:
+        width, height = image.size
+        is_tiff = image.format == "TIFF"  # whose size is told as if it were turned already
+        lies = not is_tiff and orientation_of(image) >= 5
+        return (width, height) if lies else (height, width)
 
 
 def _span(side: int, part: float, is_turned: bool) -> tuple[float, float]:
@@ -174,8 +201,15 @@ def _span(side: int, part: float, is_turned: bool) -> tuple[float, float]:
 
 
 @contextmanager
-def _open(picture: Picture) -> Iterator[Image.Image]:
-    """The picture, not decoded yet; whatever fails while it is open becomes an `ImageError`."""
+def opened(picture: Picture) -> Iterator[Image.Image]:
+    """The picture, of a format and a size that is allowed, but not decoded yet.
+
+    Whatever fails while it is open becomes an `ImageError` that names it.
+
+    Raises:
+        ImageError: as `load`.
+        TypeError: as `load`.
+    """
     allocator = Image.core  # type: ignore[attr-defined] # documented, but not among its exports
     if not allocator.get_blocks_max():  # unless somebody has decided about it already
         allocator.set_blocks_max(SPARE_BLOCKS)
@@ -190,17 +224,20 @@ def _open(picture: Picture) -> Iterator[Image.Image]:
             with io.BytesIO(picture) as stream:
                 yield _identify(stream, len(picture))
         else:
+            _check_ordinary(Path(picture))
             with Path(picture).open("rb") as stream:
                 yield _identify(stream, os.fstat(stream.fileno()).st_size)
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from None
     except FileNotFoundError as error:
         raise ImageError(f"{name}: no such file") from error
-    except IsADirectoryError as error:
-        raise ImageError(f"{name}: is a folder, wanted a picture file") from error
-    except UnidentifiedImageError as error:
-        formats = ", ".join(FORMATS)
-        raise ImageError(f"{name}: is broken, or no picture of these: {formats}") from error
+    except Image.DecompressionBombError as error:  # of plugins that look at sizes too
+        limit = f"{min(MAX_PIXELS, 2 * (Image.MAX_IMAGE_PIXELS or MAX_PIXELS)):,}"
+        raise ImageError(
+            f"{name}: has more than {limit} pixels, wanted fewer; shrink it"
+        ) from error
+    except MemoryError as error:
+        raise ImageError(f"{name}: does not fit in memory, shrink it first") from error
     except Exception as error:  # broken files make the decoders raise nearly anything
         raise ImageError(f"{name}: cannot be read ({error or type(error).__name__})") from error
 
@@ -211,6 +248,8 @@ def _name(picture: Picture) -> str:
         return os.fspath(picture)
     if isinstance(picture, bytes):
         return "the bytes given"
+    if isinstance(picture, np.ndarray):
+        return "the array given"
     if isinstance(picture, Image.Image):
         return "the PIL image given"
     raise TypeError(
@@ -219,18 +258,74 @@ def _name(picture: Picture) -> str:
     )
 
 
+def _check_ordinary(path: Path) -> None:
+    """A pipe would be waited for, a device read without an end."""
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise ImageError("is a folder, wanted a picture file")
+    if not stat.S_ISREG(mode):
+        raise ImageError("is a pipe or a device, wanted a picture file")
+
+
 def _identify(stream: IO[bytes], length: int) -> Image.Image:
-    """Reads no more than the header."""
+    """Reads no more than the header.
+
+    As `Image.open` does, but without its limit, which warns at one size and fails at another.
+    """
     if length == 0:
         raise ImageError("is empty, wanted a picture")
-    return _check_size(Image.open(stream, formats=FORMATS))
+    if length > MAX_BYTES * MAX_PIXELS:
+        raise ImageError(f"has {length:,} bytes, more than a picture of {MAX_PIXELS:,} pixels")
+    if not set(FORMATS) <= Image.OPEN.keys():
+        Image.init()
+    start = stream.read(16)
+    for format in FORMATS:
+        factory, accept = Image.OPEN[format]
+        try:
+            if accept and accept(start) is not True:  # a text tells what is not installed
+                continue
+            stream.seek(0)
+            image = factory(stream, "")
+        except (SyntaxError, IndexError, TypeError, struct.error):  # none of this format, after all
+            continue
+        return _check_size(image)
+    raise ImageError(f"is broken, or no picture of these: {', '.join(FORMATS)}")
 
 
 def _check_size(image: Image.Image) -> Image.Image:
     width, height = image.size
     if not 0 < width * height <= MAX_PIXELS:
-        raise ImageError(f"has {width} x {height} pixels, wanted 1 to {MAX_PIXELS:,} in all")
+        raise ImageError(
+            f"has {width} x {height} pixels, wanted 1 to {MAX_PIXELS:,} in all; shrink it, or set "
+            "FEATHERFACE_MAX_PIXELS"
+        )
     return image
+
+
+def _check_work(image: Image.Image) -> None:
+    """Refuses what would keep a decoder busy for minutes with a file of a few bytes."""
+    if not (isinstance(image, ImageFile.ImageFile) and image.fp and image.tile):
+        return  # is decoded already
+    coding = image.tile[0][0]
+    if coding == "bmp_rle":  # byte by byte, in Python; of drawings, if of anything
+        raise ImageError("is a BMP file with run-length coding; save it as PNG")
+    if coding == "jpeg":
+        width, height = image.size
+        scans = _count(image.fp, b"\xff\xda")
+        if scans > MAX_SCANS and width * height * scans > MAX_PIXELS * MAX_SCANS:
+            raise ImageError(f"is a JPEG of {scans} scans, too many for its size; save it anew")
+
+
+def _count(stream: IO[bytes], mark: bytes) -> int:
+    """How often two bytes occur in a file; its position stays."""
+    place = stream.seek(0, os.SEEK_CUR)
+    stream.seek(0)
+    count, last = 0, b""
+    while chunk := stream.read(1 << 20):
+        count += (last + chunk).count(mark)
+        last = chunk[-1:]
+    stream.seek(place)
+    return count
 
 
 def _rgb_array(array: NDArray[Any]) -> Pixels:
@@ -244,46 +339,18 @@ def _rgb_array(array: NDArray[Any]) -> Pixels:
     return np.repeat(array[..., None], 3, axis=2) if is_grey else array
 
 
-def _orientation(image: Image.Image) -> int:
-    """1 to 8 as EXIF counts them; a picture with broken EXIF data is taken as it lies."""
-    try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # the parser raises nearly anything, and the pixels may still be fine
-        return 1
-    return orientation if orientation in TURNS else 1
+def _pad(pixels: Pixels, picture: Picture) -> Pixels:
+    """Fills up at the right and the bottom to multiples of `MULTIPLE`.
 
-
-def _turn(image: Image.Image, orientation: int) -> Image.Image:
-    return image.transpose(TURNS[orientation]) if orientation in TURNS else image
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Every mode of Pillow becomes RGB as `load` tells."""
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        image = Image.fromarray(_to_bytes(np.asarray(image)))
-    elif image.has_transparency_data:
-        page = Image.new("RGBA", image.size, BACKGROUND)
-        straight = image.convert("LA") if image.mode == "La" else image
-        image = Image.alpha_composite(page, straight.convert("RGBA"))
-    image.load()
-    return image if image.mode == "RGB" else image.convert("RGB")  # which copies, even from RGB
-
-
-def _to_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Grey of 16 bits, 32 bits or fractions (H, W) scaled, not clipped, to 0 to 255."""
-    whites = WHITES if values.dtype.kind == "f" else WHITES[1:]
-    grey = np.nan_to_num(values.astype(np.float32), posinf=0, neginf=0)
-    black = min(0.0, float(grey.min()))
-    brightest = float(grey.max())
-    white = next((white for white in whites if brightest <= white), brightest)
-    return ((grey - black) * (255 / (white - black)) + 0.5).astype(np.uint8)
-
-
-def _pad(pixels: Pixels) -> Pixels:
-    """Fills up at the right and the bottom to multiples of `MULTIPLE`."""
+    Raises:
+        ImageError: the picture is so narrow that this makes far more of it than is allowed.
+    """
     height, width = (-(-side // MULTIPLE) * MULTIPLE for side in pixels.shape[:2])
     if (height, width) == pixels.shape[:2]:
         return np.ascontiguousarray(pixels)
+    if height * width > 2 * MAX_PIXELS:
+        sides = f"{pixels.shape[1]} x {pixels.shape[0]}"
+        raise ImageError(f"{_name(picture)}: {sides} pixels are too narrow a strip, cut it up")
     padded = np.full((height, width, 3), PADDING, np.uint8)
     padded[: pixels.shape[0], : pixels.shape[1]] = pixels
     return padded

@@ -55,11 +55,12 @@ def test_a_folder_without_any_is_a_mistake(tmp_path: Path) -> None:
     ("text", "problem"),
     [
         ("name\n2\n0 0 3 3 0.5\n", "2 boxes promised, 1 there"),
-        ("name\n1\n0 0 3 0.5\n", "`x y w h score`"),
-        ("name\n2\n0 0 3 3 0.5\n0 0 3 3 0.5 7\n", "`x y w h score`"),
+        ("name\n1\n0 0 3 0.5\n", ":3: wanted `x y w h score`"),
+        ("name\n2\n0 0 3 3 0.5\n\n0 0 3 3 0.5 7\n", ":5: wanted `x y w h score`"),
+        ("name\n2\n0 0 3 3 0.5\n0 x 3 3 0.5\n", ":4: wanted `x y w h score`"),
         ("name\n", "a count"),
         ("name\nmany\n", "a count"),
-        ("name\n1\n0 0 3 nan 0.5\n", "not finite"),
+        ("name\n1\n0 0 3 nan 0.5\n", ":3: .*finite"),
     ],
 )
 def test_malformed_files_are_named(tmp_path: Path, text: str, problem: str) -> None:

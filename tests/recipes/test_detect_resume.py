@@ -184,6 +184,41 @@ def test_what_has_changed_since_is_done_again(
     assert len(lines) == 5
 
 
+def test_lines_of_another_kind_in_a_journal_are_no_reason_to_stop(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_after_first(monkeypatch)
+    journal = Path("f.jsonl.unfinished")
+    first, done = journal.read_text().splitlines()
+    strange = ["[1]", '{"path": 7}', '{"path": "in/sub/b.jpg"}', "null", "\0", '{"stamp": 1}']
+    journal.write_text("\n".join([first, *strange, done, ""]))
+    assert len(paths_looked_at(monkeypatch)) == 3
+
+
+def test_what_a_journal_names_as_its_process_is_a_number(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends the names of drafts that are deleted."""
+    stop_after_first(monkeypatch)
+    journal = Path("f.jsonl.unfinished")
+    first, done = journal.read_text().splitlines()
+    settings = json.loads(first) | {"process": "keep"}
+    journal.write_text(f"{json.dumps(settings)}\n{done}\n")
+    Path(".mine.keep").write_text("mine")
+    assert len(paths_looked_at(monkeypatch)) == 3
+    assert Path(".mine.keep").exists()
+
+
+def test_a_journal_that_somebody_changed(
+    photos: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_after_first(monkeypatch)
+    journal = Path("f.jsonl.unfinished")
+    journal.write_text(journal.read_text().replace('"faces"', '"fakes"'))
+    assert detect("--output", "f.jsonl") == 2
+    assert "f.jsonl.unfinished: is damaged, delete it to begin anew" in capsys.readouterr().err
+
+
 def test_two_at_once_do_not_mix(photos: Path, capsys: Output) -> None:
     fcntl = pytest.importorskip("fcntl")
     with Path("f.jsonl.unfinished").open("w") as journal:

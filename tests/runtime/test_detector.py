@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from featherface import Detections, Detector, ImageError, ModelError, weights
-from featherface.image import TURNS
+from featherface.rgb import TURNS
 from featherface.runtime import detector as detector_module
 from featherface.types import Pixels
 

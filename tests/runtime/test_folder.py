@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from featherface.runtime.folder import expand, find_pictures, place
+from featherface.runtime.folder import expand, find_pictures, place, within
 
 
 @pytest.fixture
@@ -165,3 +165,23 @@ def test_lists(photos: Path) -> None:
         Path(os.fsdecode(b"\xe9")),
     ]
     assert listed("-") == []
+
+
+def test_a_folder_with_the_name_of_a_picture_is_a_folder(photos: Path) -> None:
+    folder = photos / "winter" / "album.jpg"
+    folder.mkdir()
+    (folder / "film.mp4").touch()
+    (folder / "e.jpg").touch()
+    assert within(Path("winter"), suffixes={".jpg", ".mp4"}) == paths(
+        "winter/album.jpg/e.jpg", "winter/album.jpg/film.mp4", "winter/b.jpg"
+    )
+    assert find_pictures(paths("winter/album.jpg")) == paths("winter/album.jpg/e.jpg")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
+def test_links_that_lead_to_themselves_are_files_that_cannot_be_read(photos: Path) -> None:
+    Path("winter/loop.jpg").symlink_to("loop.jpg")
+    Path("winter/snow/up").symlink_to("..")
+    assert find_pictures(paths("winter")) == paths(
+        "winter/b.jpg", "winter/loop.jpg", "winter/snow/deep/d.webp"
+    )

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from featherface.runtime.progress import Progress
+from featherface.runtime.progress import Progress, one_line
 
 
 class Terminal(io.StringIO):
@@ -68,3 +68,9 @@ def test_what_an_earlier_run_did_does_not_count_for_the_rate(
     now = 4000.0
     bar.finish("400 pictures, 9 faces")
     assert terminal.getvalue().endswith("\r\x1b[2K400 pictures, 9 faces, 1:06:40\n")
+
+
+def test_names_do_nothing_to_the_terminal() -> None:
+    assert one_line("a b/\x1b[2Jé\n\r\x9b\u2028\udcff.jpg") == (
+        "a b/\\x1b[2Jé\\n\\r\\x9b\\u2028\udcff.jpg"
+    )

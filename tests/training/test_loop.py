@@ -149,6 +149,19 @@ def test_killed_before_the_first_save_is_a_new_run(
     assert [line["seen"] for line in metrics(tmp_path)] == [BATCH * (n + 1) for n in range(STEPS)]
 
 
+@pytest.mark.parametrize(
+    "change", [{"model": 3}, {"average": []}, {"optimiser": {}}, {"seen": None}, {"spent": "long"}]
+)
+def test_a_state_with_entries_of_another_kind_is_named(
+    go: Callable[..., Average], tmp_path: Path, change: dict[str, object]
+) -> None:
+    go(tmp_path, config=dataclasses.replace(CONFIG, crops=BATCH))
+    path = tmp_path / "state.pt"
+    save_state(path, load_state(path) | change)
+    with pytest.raises(CheckpointError, match=r"state\.pt: is of another network"):
+        go(tmp_path)
+
+
 def test_the_result_is_the_average(go: Callable[..., Average], tmp_path: Path) -> None:
     average = go(tmp_path)
     model, about = load_model(tmp_path / "model.safetensors")

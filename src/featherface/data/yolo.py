@@ -9,13 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from featherface.data.labelled import Doubles, LabelError, LabelledImage, Rows, assemble
+from featherface.image import ImageError, shown_size
 from featherface.types import Size
 
 _PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
-_ORIENTATION = 0x0112  # the EXIF tag; from 5 on the picture lies on its side
 
 
 def yolo_folders(folder: Path, images: Path | None) -> tuple[Path, Path] | None:
@@ -52,7 +51,8 @@ def read_yolo(images: Path, labels: Path) -> list[LabelledImage]:
         LabelError: naming the label file and the line; the picture, if its size cannot be read;
             the folder, if it has no pictures, or none of them a label file.
     """
-    pictures = sorted(p for p in images.rglob("*") if p.suffix.lower() in _PICTURES)
+    named = (path for path in images.rglob("*") if path.suffix.lower() in _PICTURES)
+    pictures = sorted(path for path in named if not path.is_dir())
     if not pictures:
         raise LabelError.at(images, None, "holds no picture")
     result = []
@@ -124,10 +124,7 @@ def _landmarks(points: Doubles) -> Doubles:
 
 def _shown_size(picture: Path) -> Size:
     try:
-        with Image.open(picture) as image:
-            width, height = image.size
-            turned = image.getexif().get(_ORIENTATION, 1) >= 5
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        return shown_size(picture)
+    except ImageError as error:
         problem = "no size can be read from this picture, and its YOLO labels need one"
         raise LabelError.at(picture, None, problem) from error
-    return (width, height) if turned else (height, width)

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from featherface.evaluation.average_precision import BANDS, PRECISION, curve
 from featherface.evaluation.record import PROTOCOLS, Record
+from featherface.files import replacing
 
 
 def plot_curves(path: Path, record: Record) -> None:
@@ -26,7 +27,8 @@ def plot_curves(path: Path, record: Record) -> None:
         f"{record.conditions}; {PROTOCOLS[record.report.protocol]}",
         fontsize=10,
     )
-    figure.savefig(path, dpi=110)
+    with replacing(path) as draft:
+        figure.savefig(draft, format="png", dpi=110)
 
 
 def _draw(axes: Axes, record: Record, names: list[str]) -> None:

@@ -19,6 +19,7 @@ from featherface.evaluation.average_precision import PRECISION, curve, tally
 from featherface.evaluation.matching import Reals, Scored
 from featherface.evaluation.report import Report
 from featherface.evaluation.wider_face import LISTS
+from featherface.files import replacing
 from featherface.image import load
 from featherface.types import Bools
 
@@ -121,7 +122,8 @@ def draw_failures(
             axes.axis("off")
         for axes, failure in zip(panels.flat, failures, strict=False):
             _draw_one(axes, failure, colour, report, predictions, pictures, score)
-    figure.savefig(path, dpi=100)
+    with replacing(path) as draft:
+        figure.savefig(draft, format="png", dpi=100)
 
 
 def _draw_one(

@@ -7,6 +7,7 @@ each. Numbers are written in full: whole pixels cost small faces their overlap.
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from featherface.evaluation.matching import Doubles, Scored, ScoredBoxes
+from featherface.files import write_atomically
 
 NAMED = 10  # missing files that a warning names
 
@@ -42,7 +44,7 @@ def write_results(folder: Path, names: Sequence[str], predictions: Iterable[Scor
         lines = [" ".join(map(str, row)) for row in rows.tolist()]
         path.parent.mkdir(parents=True, exist_ok=True)
         text = "\n".join([path.stem, str(len(lines)), *lines])
-        path.write_text(text + "\n", encoding="utf-8")
+        write_atomically(path, f"{text}\n".encode())
 
 
 def read_results(folder: Path, names: Sequence[str]) -> list[ScoredBoxes]:
@@ -90,20 +92,27 @@ def _read(path: Path) -> ScoredBoxes:
 
 
 def _parse(path: Path, text: str) -> ScoredBoxes:
-    lines = [line.split() for line in text.splitlines() if line.strip()]
-    rows: Doubles = np.zeros((0, 5))
-    if lines:
-        try:
-            count = int(lines[1][0])
-            rows = np.array(lines[2:], np.float64).reshape(-1, 5)
-        except (IndexError, ValueError) as error:
-            raise ResultError(
-                f"{path}: wanted the picture's name, a count, and lines `x y w h score` ({error})"
-            ) from error
-        if len(rows) != count:
-            raise ResultError(f"{path}: {count} boxes promised, {len(rows)} there")
-    if not np.isfinite(rows).all():
-        raise ResultError(f"{path}: holds a number that is not finite")
+    lines = [(n, line.split()) for n, line in enumerate(text.splitlines(), 1) if line.strip()]
+    if lines and not (len(lines) > 1 and lines[1][1][0].isdecimal()):
+        raise ResultError(f"{path}:{lines[-1][0]}: wanted the picture's name, and a count after it")
+    boxes = lines[2:]
+    try:
+        rows: Doubles = np.array([fields for _, fields in boxes], np.float64).reshape(len(boxes), 5)
+        good = np.isfinite(rows).all(axis=1)
+    except ValueError:  # not numbers, or not as many in each line
+        good = np.array([_is_box(fields) for _, fields in boxes])
+    if not good.all():
+        number = boxes[int(np.argmin(good))][0]
+        raise ResultError(f"{path}:{number}: wanted `x y w h score`, five numbers that are finite")
+    if lines and len(rows) != int(lines[1][1][0]):
+        raise ResultError(f"{path}: {lines[1][1][0]} boxes promised, {len(rows)} there")
     return ScoredBoxes(
         np.concatenate([rows[:, :2], rows[:, :2] + rows[:, 2:4]], axis=1), rows[:, 4]
     )
+
+
+def _is_box(fields: list[str]) -> bool:
+    try:
+        return len(fields) == 5 and all(math.isfinite(float(field)) for field in fields)
+    except ValueError:
+        return False

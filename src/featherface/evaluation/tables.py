@@ -12,6 +12,7 @@ from featherface.evaluation.average_precision import BANDS, PRECISION
 from featherface.evaluation.bootstrap import COVERAGE, RESAMPLES, Difference, Interval
 from featherface.evaluation.record import PROTOCOLS, Old, Record
 from featherface.evaluation.wider_face import LISTS
+from featherface.files import write_atomically
 
 NONE = "–"
 
@@ -107,7 +108,7 @@ def append_row(path: Path, row: Mapping[str, str], *, head: str = HEAD) -> None:
     elif headings not in text.splitlines():
         raise ValueError(f"{path}: its table has other columns; wanted {headings}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"{text.rstrip()}\n{_line(row, values=True)}\n", encoding="utf-8")
+    write_atomically(path, f"{text.rstrip()}\n{_line(row, values=True)}\n".encode())
 
 
 def _line(row: Mapping[str, str], *, values: bool = False) -> str:

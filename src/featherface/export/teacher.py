@@ -46,9 +46,11 @@ class OnnxTeacher:
         if not path.is_file():
             raise ModelError(f"{path}: no such file; give a teacher's .onnx or .safetensors")
         try:
-            model = onnx.load(path)
+            model = onnx.load(path, load_external_data=False)  # whose files may lie anywhere
         except Exception as error:  # of protobuf, whose errors have no types
             raise ModelError(f"{path}: is not an ONNX file ({error})") from error
+        if any(tensor.data_location == TensorProto.EXTERNAL for tensor in model.graph.initializer):
+            raise ModelError(f"{path}: keeps weights in other files, which are not read")
         facts = {entry.key: entry.value for entry in model.metadata_props}
         self.anchors = ModelInfo.from_json(facts.get(KEY), source=str(path)).anchors
         levels = [Inside.of(number) for number in range(len(self.anchors.strides))]
@@ -73,9 +75,12 @@ class OnnxTeacher:
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1  # beside a student that trains on one
         options.log_severity_level = 3  # errors only
-        self._session = ort.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        try:
+            self._session = ort.InferenceSession(
+                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # of ONNX Runtime, likewise
+            raise ModelError(f"{path}: is not an ONNX graph that can be run ({error})") from error
 
     def __call__(self, images: Tensor) -> Raw:
         """(B, S, S, 3) uint8 RGB -> Raw of all anchors; codes where no face is seen are zero."""

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
-from PIL import Image
 
-from featherface.image import FORMATS, SUFFIXES
+from featherface.image import SUFFIXES, opened
 from featherface.runtime.clean import clean
 from featherface.runtime.detector import Detector
-from featherface.runtime.folder import place
+from featherface.runtime.folder import place, within
 from featherface.runtime.hide import Cover, How, Shape
-from featherface.runtime.progress import Progress
+from featherface.runtime.progress import Progress, one_line
 
 FAILED = 1  # exit status: some files could not be done, and are not there
 UNSURE = 3  # exit status: all files are there, and some are doubtful
@@ -86,12 +85,12 @@ def main(
         except (ValueError, OSError) as error:
             bar.clear()
             failed += 1
-            print(f"featherface: {error}", file=sys.stderr)
+            print(f"featherface: {one_line(str(error))}", file=sys.stderr)
             continue
         bar.clear()
-        print(f"{path} -> {target}: {told}")
+        print(f"{one_line(str(path))} -> {one_line(str(target))}: {told}")
         for doubt in doubts:
-            print(f"featherface: {path}: unsure: {doubt}", file=sys.stderr)
+            print(f"featherface: {one_line(str(path))}: unsure: {doubt}", file=sys.stderr)
         unsure += bool(doubts)
     if len(targets) > 1:
         sure = len(targets) - failed - unsure
@@ -104,7 +103,7 @@ def _do_picture(
 ) -> tuple[str, list[str]]:
     """What was done, and what is doubtful about it."""
     count = clean(path, target, detector.detect, cover=cover, keep_metadata=keep_metadata)
-    with Image.open(path, formats=FORMATS) as image:
+    with opened(path) as image:
         frames = getattr(image, "n_frames", 1) if image.format in ("GIF", "WEBP", "PNG") else 1
     doubts = [f"only the first of its {frames} pictures is kept"] if frames > 1 else []
     if count == 0:
@@ -186,12 +185,7 @@ def _find(given: Iterable[Path]) -> list[Path]:
         if not path.is_dir():
             found.append(path)
             continue
-        inside = [
-            each
-            for each in sorted(path.rglob("*"))
-            if (_is_video(each) or each.suffix.lower() in SUFFIXES)
-            and not any(part.startswith(".") for part in each.relative_to(path).parts)
-        ]
+        inside = within(path, suffixes=VIDEO_SUFFIXES | SUFFIXES.keys())
         if not inside:
             raise ValueError(f"{path}: no pictures and no videos in this folder")
         found += inside

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from featherface.files import replacing
+
 TASKS = ("class", "box", "landmark")
 
 
@@ -41,4 +43,5 @@ def plot_curves(run: Path) -> None:
     for axes in (loss, rate, speed, *more):
         axes.set_xlabel("thousand crops")
         axes.grid(alpha=0.3)
-    figure.savefig(run / "curves.png", dpi=120)
+    with replacing(run / "curves.png") as draft:
+        figure.savefig(draft, format="png", dpi=120)

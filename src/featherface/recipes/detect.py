@@ -18,7 +18,7 @@ from featherface.runtime.folder import expand, find_pictures
 from featherface.runtime.formats import STREAMS
 from featherface.runtime.journal import Journal
 from featherface.runtime.outputs import Outputs
-from featherface.runtime.progress import Progress
+from featherface.runtime.progress import Progress, one_line
 from featherface.runtime.record import Record
 from featherface.runtime.work import Task, Worker, work
 
@@ -198,8 +198,3 @@ def line(step: Step) -> str:
     count = len(step.record.faces)
     time = "done before" if step.seconds is None else f"{1000 * step.seconds:.0f} ms"
     return f"{one_line(str(step.record.path))}: {count} face{'s' * (count != 1)}, {time}\n"
-
-
-def one_line(text: str) -> str:
-    """A name may hold line ends, which would tear the line that tells it."""
-    return text.replace("\n", "\\n").replace("\r", "\\r")

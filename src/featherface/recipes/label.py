@@ -16,7 +16,7 @@ from featherface.image import fit
 from featherface.metadata import ModelError
 from featherface.runtime.detector import Detector
 from featherface.runtime.folder import find_pictures
-from featherface.runtime.progress import Progress
+from featherface.runtime.progress import Progress, one_line
 from featherface.runtime.scrfd import Scrfd
 from featherface.types import Detections
 
@@ -76,7 +76,7 @@ def main(
             except ValueError as error:  # unreadable, or of a name that no label file can hold
                 broken += 1
                 bar.clear()
-                print(f"featherface: {error}", file=sys.stderr)
+                print(f"featherface: {one_line(str(error))}", file=sys.stderr)
     bar.clear()
     _check_not_empty(draft, folder)
     draft.replace(output)

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from featherface.files import write_atomically
+from featherface.files import replacing, write_atomically
 from featherface.models.nano_b import NanoBConfig
 from featherface.pruning.groups import Rates, realised
 from featherface.pruning.search import Trial
@@ -86,7 +86,8 @@ def plot_search(folder: Path, dense: NanoBConfig, trials: Sequence[Trial]) -> No
         axes.grid(color=FAINT)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(folder / "search.png", metadata={"Software": None})
+    with replacing(folder / "search.png") as draft:
+        figure.savefig(draft, format="png", metadata={"Software": None})
 
 
 def plot_channels(folder: Path, kept: Mapping[str, Sequence[int]], of: Mapping[str, int]) -> None:
@@ -112,4 +113,5 @@ def plot_channels(folder: Path, kept: Mapping[str, Sequence[int]], of: Mapping[s
     axes.spines[["top", "right", "bottom", "left"]].set_visible(False)
     marks = [Patch(color=KEPT, label="stays"), Patch(color=GONE, label="went")]
     axes.legend(handles=marks, loc="lower right", frameon=False)
-    figure.savefig(folder / "channels.png", metadata={"Software": None})
+    with replacing(folder / "channels.png") as draft:
+        figure.savefig(draft, format="png", metadata={"Software": None})

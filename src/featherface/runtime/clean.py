@@ -10,12 +10,13 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, ImageCms
 
 from featherface.files import replacing
-from featherface.image import FORMATS, SUFFIXES, load
+from featherface.image import SUFFIXES, load, opened
 from featherface.runtime.hide import Cover, hide
 from featherface.types import Detections, Pixels
 
@@ -30,6 +31,26 @@ KEPT = (
 
 PREVIEWS = (ExifTags.Base.MakerNote, ExifTags.Base.UserComment)
 """What is never kept of the other parts: free space in which cameras hide previews."""
+
+
+class Covered(NamedTuple):
+    """A picture without what its file said about itself, and how many faces are covered in it."""
+
+    image: Image.Image
+    faces: int
+
+
+def cover_faces(
+    picture: Path | bytes, detect: Callable[[Pixels], Detections], cover: Cover
+) -> Covered:
+    """Covers the faces of a picture, a path or the bytes of a file; as `clean` tells.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    pixels = _to_srgb(load(picture), picture)
+    faces = detect(pixels)
+    return Covered(Image.fromarray(hide(pixels, faces.boxes, cover)), len(faces))
 
 
 def clean(
@@ -58,19 +79,17 @@ def clean(
         ImageError: it cannot be read.
         OSError: the new file cannot be written.
     """
-    pixels = _to_srgb(load(path), path)
-    faces = detect(pixels)
-    image = Image.fromarray(hide(pixels, faces.boxes, cover))
+    image, count = cover_faces(path, detect, cover)
     kept = {"exif": _exif(path)} if keep_metadata else {}
     target.parent.mkdir(parents=True, exist_ok=True)
     with replacing(target) as draft:
         image.save(draft, SUFFIXES[target.suffix.lower()], quality=QUALITY, **kept)
-    return len(faces)
+    return count
 
 
-def _to_srgb(pixels: Pixels, path: Path) -> Pixels:
+def _to_srgb(pixels: Pixels, picture: Path | bytes) -> Pixels:
     """The pixels (H, W, 3) of a file by the profile in it; as they are if it has none for RGB."""
-    with Image.open(path, formats=FORMATS) as image:
+    with opened(picture) as image:
         content = image.info.get("icc_profile")
     if not content:
         return pixels
@@ -88,7 +107,7 @@ def _to_srgb(pixels: Pixels, path: Path) -> Pixels:
 def _exif(path: Path) -> bytes:
     """What a picture's EXIF data say, without any picture in them."""
     fresh = Image.Exif()
-    with Image.open(path, formats=FORMATS) as image:
+    with opened(path) as image:
         exif = image.getexif()
         fresh.update({tag: exif[tag] for tag in KEPT if tag in exif})
         for part in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Container, Iterable, Sequence, Set
 from pathlib import Path
 from typing import IO
 
@@ -54,7 +54,7 @@ def find_pictures(paths: Iterable[Path], *, without: Iterable[Path] = ()) -> lis
     barred = {os.path.realpath(folder) for folder in without}
     found: list[Path] = []
     for path in paths:
-        found += (_within(path, barred) if path.is_dir() else []) or [path]
+        found += (within(path, barred=barred) if path.is_dir() else []) or [path]
     folders = {folder: os.path.realpath(folder) for folder in {path.parent for path in found}}
     unique: dict[tuple[str, str], Path] = {}
     for path in found:
@@ -62,7 +62,16 @@ def find_pictures(paths: Iterable[Path], *, without: Iterable[Path] = ()) -> lis
     return list(unique.values())
 
 
-def _within(folder: Path, barred: Set[str]) -> list[Path]:
+def within(
+    folder: Path, *, suffixes: Container[str] = SUFFIXES, barred: Set[str] = frozenset()
+) -> list[Path]:
+    """Files in a folder and its sub-folders, sorted; hidden ones and links to folders left out.
+
+    Args:
+        folder: where to look.
+        suffixes: of the files' names, in lower case.
+        barred: real paths of sub-folders that are not searched.
+    """
     found: list[Path] = []
     for here, folders, names in os.walk(folder):
         folders[:] = [
@@ -72,7 +81,7 @@ def _within(folder: Path, barred: Set[str]) -> list[Path]:
             and not (barred and os.path.realpath(Path(here, name)) in barred)
         ]
         found += (Path(here, name) for name in names if not name.startswith("."))
-    return sorted(path for path in found if path.suffix.lower() in SUFFIXES)
+    return sorted(path for path in found if path.suffix.lower() in suffixes)
 
 
 def place(

@@ -13,6 +13,7 @@ import os
 from pathlib import Path
 from typing import IO, Any
 
+from featherface.files import naming
 from featherface.runtime.record import Record
 
 try:
@@ -85,10 +86,11 @@ class Journal:
                 break
             facts = _parse(line)
             if "settings" in facts:
-                self.killed = facts["process"]
+                process = facts.get("process")  # a name of files will end with it
+                self.killed = process if isinstance(process, int) else None
                 is_same = facts["settings"] == settings
-            elif "path" in facts:
-                self._places[facts["path"]] = (place, facts["stamp"])
+            elif isinstance(facts.get("path"), str):
+                self._places[facts["path"]] = (place, facts.get("stamp"))
             place = self._file.tell()
         self._file.truncate(place)
         return is_same
@@ -96,8 +98,9 @@ class Journal:
     def _write(self, facts: dict[str, Any]) -> int:
         """Adds a line, and tells where it begins."""
         place = self._file.seek(0, os.SEEK_END)
-        self._file.write(json.dumps(facts).encode() + b"\n")
-        self._file.flush()
+        with naming(self._path):
+            self._file.write(json.dumps(facts).encode() + b"\n")
+            self._file.flush()
         return place
 
     def add(self, record: Record) -> None:
@@ -112,13 +115,21 @@ class Journal:
         return known is not None and known[1] == _stamp(picture)
 
     def read(self, picture: Path) -> Record:
-        """What came out for a picture that is done."""
+        """What came out for a picture that is done.
+
+        Raises:
+            ValueError: somebody has changed the journal.
+        """
         self._file.seek(self._places[str(picture)][0])
-        return Record.from_dict(json.loads(self._file.readline()))
+        try:
+            return Record.from_dict(json.loads(self._file.readline()))
+        except (LookupError, TypeError, ValueError) as error:
+            raise ValueError(f"{self._path}: is damaged, delete it to begin anew") from error
 
     def close(self) -> None:
         """Leaves the journal to the next run of the same command."""
-        self._file.close()
+        with naming(self._path):
+            self._file.close()
 
     def finish(self) -> None:
         """Deletes the journal: everything is done."""

@@ -1,12 +1,21 @@
-"""One line on the terminal that tells how far a long job is."""
+"""Lines on the terminal: how far a long job is, and names that do no harm there."""
 
 from __future__ import annotations
 
 import sys
 import time
+import unicodedata
 
 WIDTH = 24  # of the bar, in characters
 PAUSE = 0.1  # seconds between two lines at least: more nobody can read
+
+
+def one_line(text: str) -> str:
+    """A text that tells a name, which may hold line ends, or orders to the terminal."""
+    return "".join(
+        repr(sign)[1:-1] if unicodedata.category(sign) in ("Cc", "Zl", "Zp") else sign
+        for sign in text
+    )
 
 
 class Progress:

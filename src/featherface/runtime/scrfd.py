@@ -42,8 +42,9 @@ class Scrfd:
         Raises:
             ModelError: it is no SCRFD with landmarks.
         """
+        self._graph = graph
         try:
-            self._session = open_graph(graph, threads=threads)
+            self._session = open_graph(graph.read_bytes(), threads=threads)
             (entry,) = self._session.get_inputs()
         except Exception as error:  # ONNX Runtime's errors have no common parent of their own
             raise ModelError(f"{graph}: is no SCRFD ({str(error).splitlines()[0]})") from error
@@ -62,9 +63,13 @@ class Scrfd:
         planes = planar(pixels, order=(0, 1, 2))
         planes -= 127.5
         planes *= 1 / 128
-        outputs = self._session.run(OUTPUTS, {self._input: planes})
         height, width = pixels.shape[:2]
-        found = decode([each[0] for each in outputs], (height, width), score=score)
+        try:
+            outputs = self._session.run(OUTPUTS, {self._input: planes})
+            found = decode([each[0] for each in outputs], (height, width), score=score)
+        except Exception as error:  # as above; or outputs of other shapes
+            reason = str(error).splitlines()[0]
+            raise ModelError(f"{self._graph}: fails at {width} x {height} ({reason})") from error
         return settle(found, picture.fit, overlap=OVERLAP)
 
 

@@ -86,8 +86,9 @@ class Worker:
             record = Record(task.picture, fitted.fit.size, self.detector.find([fitted])[0])
             seconds = time.perf_counter() - start
             files = list(self._make(task, record))
-        except ImageError as error:
-            record = Record(task.picture, error=str(error))
+        except (ImageError, MemoryError) as error:
+            reason = str(error) if isinstance(error, ImageError) else f"{task.picture}: {error}"
+            record = Record(task.picture, error=reason)
             return Outcome(record, [], time.perf_counter() - start)
         return Outcome(record, files, seconds)
 
@@ -150,10 +151,10 @@ def _begin(worker: Worker) -> None:
     _worker = worker
     warnings.filterwarnings("ignore", module="PIL")  # as the command line does
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """A pool whose process was killed would wait for work for ever."""
     if parent := parent_process():
         parent.join()

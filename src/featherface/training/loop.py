@@ -206,8 +206,8 @@ def _restore(
         optimiser.load_state_dict(state["optimiser"])
         if distillation:
             distillation.load_state_dict(state["criterion"])
-        return state["seen"], state["spent"]
-    except (KeyError, ValueError, RuntimeError) as error:
+        return int(state["seen"]), float(state["spent"])
+    except (LookupError, AttributeError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
         raise CheckpointError(
             f"{path}: is of another network ({reason}); start in another folder, or delete it"

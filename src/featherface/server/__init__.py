@@ -1,0 +1,1 @@
+"""Finding and blurring faces over HTTP: FastAPI around one detector, bounded in every direction."""
