@@ -3,7 +3,7 @@
 A page's python and sh blocks run one after the other, as a reader would type them. A block that
 cannot be run here is marked in the line above it: `<!-- not run: REASON -->`; blocks that CI runs
 in environments of their own have `<!-- command: NAME -->`. A page that takes long is marked
-`<!-- slow -->` in a line of its own, one that a test of its own runs `<!-- run by: TEST -->`, and one
+`<!-- slow -->` in a line of its own, one that a test of its own runs `<!-- run by: TEST -->`, one
 that wants more packages `<!-- needs: PACKAGES -->`.
 """
 
