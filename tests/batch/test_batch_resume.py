@@ -240,6 +240,7 @@ def test_a_missing_ray_is_named(
     here: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(sys.modules, "featherface.batch.cluster", raising=False)
+    monkeypatch.delattr("featherface.batch.cluster", raising=False)  # another test imported it
     monkeypatch.setitem(sys.modules, "ray", None)
     assert batch(*PARTS, "--engine", "ray") == 2
     assert 'needs ray, please: pip install "featherface[ray]"' in capsys.readouterr().err
