@@ -144,6 +144,17 @@ def whole_files(out: Path, wanted: Result) -> None:
             expect(content == wanted.get(name), f"{name} is not whole")
 
 
+def tables(out: Path) -> Result:
+    """The parts of a batch."""
+    return {path.name: path.read_bytes() for path in out.glob("*.parquet")}
+
+
+def whole_tables(out: Path, wanted: Result) -> None:
+    """Each part that is there is done."""
+    for name, content in tables(out).items():
+        expect(content == wanted.get(name), f"{name} is not whole")
+
+
 def expect(is_so: bool, what: str) -> None:
     """Raises a `Fault` if it is not so."""
     if not is_so:
@@ -175,6 +186,9 @@ JOBS = {
     ),
     "search": Job(("prune", "prune.toml", "out", *DENSE, *DATA), pruned, whole_training),
     "folder": Job(("detect", "pictures", *LIST, *DRAWN, "--workers", "2"), files, whole_files),
+    "batch": Job(
+        ("batch", "pictures", "out", "--part", "3", "--workers", "2"), tables, whole_tables
+    ),
     "pictures blurred": Job(("blur", "pictures", "out", "--overwrite"), files, whole_files),
     "video blurred": Job(("blur", "film.mp4", "out/film.mp4", "--overwrite"), files, whole_files),
 }

@@ -30,7 +30,7 @@ SQUARE: Size = (640, 640)
 VGA: Size = (480, 640)
 THREADS = (1, 2)
 ENLARGED = 1.6  # a picture is so many times larger than the input that it is shrunk to
-FLOOR = 0.02  # scores below hardly matter for average precision
+FLOOR = 0.001  # where scores are probabilities, 0.02 would cut off a hundredth of the faces
 FOREIGN_NEEDS = ("onnxruntime", "numpy", "pillow")
 
 Tell = Callable[[str], None]

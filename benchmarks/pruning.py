@@ -4,7 +4,7 @@ Same budget of trials, same crops to recover on, three seeds; a seed draws the p
 the pictures held out. Each seed is one process with one thread; what is measured stays in --folder,
 so the command goes on where it was stopped. Leaves results/pruning.jsonl, .md and .png.
 
-    python benchmarks/pruning.py --weights runs/dense/model.safetensors --data ../shared/data
+    python benchmarks/pruning.py --weights DENSE.safetensors --data ../shared/data
 
 By default 3 seeds x (18 + 12 + 12) networks, as the first 6 points of the Bayesian and the random
 search are the same and trained once, and there are 13 uniform networks of a feasible size. Each

@@ -77,7 +77,7 @@ def _listen(process: subprocess.Popen[bytes], silence: float) -> Iterator[Done]:
         try:
             line = lines.get(timeout=silence)
         except queue.Empty:
-            if begun is None or not _hangs(process.pid, before):
+            if begun is None or process.poll() is not None or not _hangs(process.pid, before):
                 continue
             process.kill()
             process.wait()
@@ -102,7 +102,10 @@ def _hangs(pid: int, before: float) -> bool:
     """Whether a process has used up its time, or waits for something else than a processor."""
     if _spent(pid) - before > HANG:
         return True
-    threads = [each.read_text() for each in Path(f"/proc/{pid}/task").glob("*/stat")]
+    try:
+        threads = [each.read_text() for each in Path(f"/proc/{pid}/task").glob("*/stat")]
+    except (FileNotFoundError, ProcessLookupError):  # one of them has just ended
+        return False
     return not any(each.rpartition(")")[2].split()[0] == "R" for each in threads)
 
 

@@ -33,7 +33,8 @@ class Command(NamedTuple):
 DETECT = """Find the faces in pictures.
 
 Prints a line for each picture, or writes what --format and --output say. A picture that cannot be
-read is named on stderr, the others still come out, and the exit status is 1.
+read is named on stderr, the others still come out, and the exit status is 1. Of an animation the
+first frame counts.
 
 A run that was stopped goes on where it stood when the same command is given again, if it makes
 files: until it is complete, a journal lies beside them, named `*.unfinished`.

@@ -107,7 +107,7 @@ def test_a_network_in_torch(
     weights = ("--weights", tmp_path / "model.safetensors")
     printed = run(labels, *weights, "--size", 64, "--json", record, capsys=capsys)
     about = json.loads(record.read_text())
-    assert about["conditions"] == "long side 64, score floor 0.02, suppression IoU 0.4"
+    assert about["conditions"] == "long side 64, score floor 0.001, suppression IoU 0.4"
     assert about["conditions"] in printed
     assert len(about["sha256"]) == 64
 

@@ -100,7 +100,7 @@ def main(
     size: Annotated[
         Literal["original", "multiscale"] | int, Parameter(show_choices=False)
     ] = "original",
-    score_floor: float = 0.02,
+    score_floor: float = 0.001,
     threads: int = 1,
     write: Annotated[Path | None, Parameter(name="--write-results")] = None,
     json: Path | None = None,
@@ -120,7 +120,8 @@ def main(
             the official evaluation, in it, in ground_truth or in wider_face_split.
         size: "original", the pixels that the longer side is scaled to (640 is the VGA protocol),
             or "multiscale": half, whole and double size, each mirrored too.
-        score_floor: Boxes that score less are left out; a high floor costs recall.
+        score_floor: Boxes that score less are left out. A high floor costs recall, most of all when
+            scores are probabilities (`featherface calibrate`): many a face scores under 0.02 then.
         threads: Processor threads that share the work on a picture.
         write: Put result files for the official tool into this folder.
         json: Write the figures, and what a later --compare needs, to this file.
