@@ -19,9 +19,10 @@ from tracing import SIDE, Recorder, Step, tensors
 
 from featherface.files import write_atomically
 from featherface.models.nano_b import NanoB
-from featherface.models.zoo import nano_b_enhanced
+from featherface.training.checkpoint import load_model
+from featherface.weights import DEFAULT, FOLDER
 
-FOLDER = Path(__file__).resolve().parent / "diagrams"
+TARGET = Path(__file__).resolve().parent / "diagrams"
 FILLS = {
     "end": "#ffffff",
     "part": "#cfe3ff",
@@ -72,21 +73,27 @@ DIAGRAMS = {
 
 def main() -> None:
     """Writes all diagrams."""
-    FOLDER.mkdir(exist_ok=True)
+    TARGET.mkdir(exist_ok=True)
     for name, text in draw_all().items():
-        write_atomically(FOLDER / f"{name}.svg", text.encode())
-        print(FOLDER / f"{name}.svg")
+        write_atomically(TARGET / f"{name}.svg", text.encode())
+        print(TARGET / f"{name}.svg")
 
 
 def draw_all() -> dict[str, str]:
     """The text of each SVG by its name."""
-    with torch.device("meta"):
-        model = nano_b_enhanced().eval()
+    model = shipped()
     inputs = inputs_of(model, {diagram.path for diagram in DIAGRAMS.values()})
     return {
         name: draw(name, steps_of(model.get_submodule(diagram.path), diagram, inputs[diagram.path]))
         for name, diagram in DIAGRAMS.items()
     }
+
+
+def shipped() -> NanoB:
+    """The network whose weights ship, without them."""
+    model, _ = load_model(Path(str(FOLDER / f"{DEFAULT}.safetensors")))
+    with torch.device("meta"):
+        return NanoB(model.config).eval()
 
 
 def inputs_of(model: NanoB, paths: set[str]) -> dict[str, tuple[Any, ...]]:
