@@ -197,7 +197,7 @@ def main(*, files: int = 13_000, results: Path = RESULTS) -> int:
         outcome=f"{outcomes['read']:,} were read, {outcomes['refused']:,} refused by name",
         faults=len(faults),
         minutes=(time.perf_counter() - begun) / 60,
-        command="python benchmarks/bad_inputs.py",
+        command=f"python benchmarks/bad_inputs.py --files {files}",
     )
     keep(row, results)
     print(row.outcome)

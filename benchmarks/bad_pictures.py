@@ -65,7 +65,7 @@ def main(*, pictures: int = 100_000, first: int = 0, results: Path = RESULTS) ->
         f"slowest {slowest.seconds:.1f} s of processor, most memory {largest.peak / 1e6:.0f} MB",
         faults=len(faults),
         minutes=(time.perf_counter() - start) / 60,
-        command="python benchmarks/bad_pictures.py",
+        command=f"python benchmarks/bad_pictures.py --pictures {pictures}",
     )
     keep(row, results)
     print(row.outcome)

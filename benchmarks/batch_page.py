@@ -26,9 +26,9 @@ By `python benchmarks/batch.py`, from [the rows](batch.jsonl). JPEG pictures 640
 of `assets/collage.jpg`. Pictures a second from the moment the first part is begun until a worker
 has no more to do: medians over rounds in which all take turns, in brackets the best. Pool is the
 local engine, Ray a cluster of two nodes with one processor each on this machine; both have 1 or 2
-workers of one thread, and parts of 50 pictures. For memory the pictures are 320 pixels wide and
-there are two workers; told is the most that all processes together, Ray's own too, held in the
-first and in the last quarter of that time.
+workers of one thread and the same priority, and parts of 50 pictures. For memory the pictures are
+320 pixels wide and there are two workers; told is the most that all processes together, Ray's own
+too, held in the first and in the last quarter of that time.
 
 """
 

@@ -332,7 +332,7 @@ def main(*names: str, kills: int = 50, seed: int = 0, results: Path = RESULTS) -
                 outcome=f"{told}; {'equal to undisturbed' if not faults else faults[0]}",
                 faults=len(faults),
                 minutes=(time.monotonic() - begun) / 60,
-                command="python benchmarks/kills.py",
+                command=f"python benchmarks/kills.py --kills {kills} --seed {seed}",
             )
             keep(row, results)
     return 1 if failed else 0
