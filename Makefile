@@ -1,5 +1,5 @@
 # The same commands for people, pre-commit and CI. Activate a virtual environment first.
-.PHONY: install check test bench soak picture clean
+.PHONY: install check test docs diagrams bench soak picture clean
 
 install: ## everything that development needs
 	python -m pip install -c constraints.txt -e ".[dev]"
@@ -12,6 +12,13 @@ check: ## format, lint, types, import contracts
 
 test: ## all tests
 	python -m pytest
+
+docs: ## the site, in site/; a warning is an error
+	python docs/stage.py
+	zensical build --strict --clean
+
+diagrams: ## the network and its blocks, drawn from the code
+	python docs/diagrams.py
 
 bench: ## every benchmark, one after the other; rows go to benchmarks/results
 	python benchmarks/evaluation.py
@@ -29,10 +36,11 @@ soak: ## bad inputs, odd files, kills at random moments: under an hour on two co
 	python benchmarks/bad_files.py
 	python benchmarks/kills.py
 
-picture: ## the collage and, by the shipped weights, the README's picture of found faces
+picture: ## the collage and, by the shipped weights, the pictures of the README and of docs/
 	python assets/make_collage.py
 	featherface detect assets/collage.jpg --draw found
 	cp found/collage.jpg assets/found.jpg
+	python docs/pictures.py
 
 clean: ## caches and builds; never data or runs
 	rm -rf build dist site web/build web/dist web/site found .coverage .hypothesis .import_linter_cache .mypy_cache

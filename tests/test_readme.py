@@ -1,29 +1,27 @@
-"""The first page and docs/ keep their word: commands, examples, links, the picture."""
+"""The first page and docs/ keep their word: commands, snippets, links, the picture."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import runpy
-import shutil
-import subprocess
-import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
+import pages
 import pytest
 
 from featherface.boxes import iou
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = sorted((ROOT / "docs").glob("*.md"))
-ELSEWHERE = {
-    "video.md": "tests/runtime/test_stream.py",  # which has a film
-    "server.md": "tests/server/test_server_page.py",  # and this one a server
-}
-"""Pages whose snippets need more than pictures, and where they are run."""
+RUN = [
+    page
+    for page in pages.PAGES
+    if any(block.is_run for block in pages.blocks(page)) and not pages.run_by(page)
+]
+LINKING = sorted({*pages.PAGES, *ROOT.glob("[A-Z]*.md"), *ROOT.glob("*/README.md")})
 COLLAGE = ROOT / "assets" / "collage.jpg"
 KNOWN = np.array(json.loads(COLLAGE.with_suffix(".json").read_text())["boxes"], np.float32)
 
@@ -40,12 +38,15 @@ def test_each_marked_command_is_one_block(name: str) -> None:
     assert re.search(re.escape(mark) + r"\n```sh\n[^`]+\n```\n", README)
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)
-def test_local_links_lead_somewhere(page: Path) -> None:
-    targets = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
+@pytest.mark.parametrize("page", LINKING, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page: Path) -> None:
+    prose = pages.BLOCK.sub("", page.read_text(encoding="utf-8"))
+    targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", prose)
     local = [target for target in targets if "://" not in target]
-    assert local
     assert [target for target in local if not (page.parent / target).exists()] == []
+    for target in set(targets) - set(local):
+        assert urlsplit(target).scheme == "https", target
+        assert urlsplit(target).hostname, target
 
 
 def test_the_map_names_what_exists() -> None:
@@ -58,38 +59,29 @@ def test_the_map_names_what_exists() -> None:
 
 
 @needs_weights
-def test_the_example_runs_and_finds_faces() -> None:
-    (example,) = re.findall(r"```python\n(.+?)```", README, flags=re.DOTALL)
-    ran = subprocess.run(
-        [sys.executable, "-c", example], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert ran.returncode == 0, ran.stderr
-    assert len(ran.stdout.splitlines()) > len(KNOWN) / 2
-
-
-@needs_weights
 @pytest.mark.parametrize(
     "page",
-    [page for page in PAGES if page.name not in ELSEWHERE],
-    ids=lambda page: page.name,
+    [pytest.param(page, marks=pytest.mark.slow if pages.is_slow(page) else ()) for page in RUN],
+    ids=lambda page: page.relative_to(ROOT).as_posix(),
 )
-def test_the_snippets_of_a_page_run_one_after_the_other(page: Path, tmp_path: Path) -> None:
-    if page.name == "scale.md":
-        pytest.importorskip("pyarrow", reason='needs pyarrow: pip install "featherface[batch]"')
-        pytest.importorskip("pandas", reason="needs pandas, which reads the rows there too")
-    shutil.copytree(ROOT / "assets", tmp_path / "assets")
-    snippets = re.findall(r"```python\n(.+?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-    assert snippets
-    ran = subprocess.run(
-        [sys.executable, "-W", "error:::__main__", "-c", "\n".join(snippets)],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_what_a_page_shows_runs_from_top_to_bottom(page: Path, tmp_path: Path) -> None:
+    for package in pages.needs(page):
+        pytest.importorskip(package)
+    ran = pages.run(page, tmp_path)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout
+
+
+@pytest.mark.parametrize("page", pages.PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_a_block_runs_or_says_why_not(page: Path) -> None:
+    assert (ROOT / pages.run_by(page)).exists()
+    for block in pages.blocks(page):
+        assert block.language in ("python", "sh", "js", "json", "text"), block.text
+        assert re.fullmatch(r"((not run|command|run by): .+)?", block.mark), block.mark
+        if block.language == "js":  # part of a program that a test runs
+            assert block.text in (ROOT / "examples/javascript/detect.mjs").read_text("utf-8")
+        if block.language == "json":
+            json.loads(block.text)
 
 
 def test_the_collage_is_what_its_script_makes() -> None:
