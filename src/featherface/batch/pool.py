@@ -5,12 +5,13 @@ Not `concurrent.futures`, whose pool is lost with the first of its processes.
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import warnings
 from collections.abc import Generator, Iterable
 from contextlib import suppress
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, cast
@@ -18,7 +19,6 @@ from typing import Any, cast
 import pyarrow as pa
 
 from featherface.batch.part import Job, Outcome
-from featherface.runtime.work import end_with_parent
 
 PATIENCE = 3  # processes that may die one after the other before any is ready for work
 
@@ -124,7 +124,7 @@ def _serve(pipe: Any, job: Job) -> None:
     """What a process does all its life."""
     warnings.filterwarnings("ignore", module="PIL")  # as the command line does
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     pa.set_cpu_count(1)
     try:
         job.check()
@@ -138,3 +138,10 @@ def _serve(pipe: Any, job: Job) -> None:
         except EOFError:
             return
         pipe.send(job.do(number))
+
+
+def _end_with_parent() -> None:
+    """A pool whose process was killed would wait for work for ever."""
+    if parent := parent_process():
+        parent.join()
+        os._exit(1)

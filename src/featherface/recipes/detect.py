@@ -60,7 +60,8 @@ def main(
             networks for recognition want them.
         margin: Put them there as they lie, with this share of their box's sides around it.
         threads: Processor threads that share the work on a picture.
-        workers: Processes that share the pictures, better than threads where there are many.
+        workers: Pictures looked at side by side; where there are many, better than threads that
+            share one.
     """
     if workers < 1:
         raise ValueError(f"workers is {workers}, wanted at least 1")
@@ -107,7 +108,7 @@ class Run:
     Attributes:
         tasks: what is to be done, in the order of the output.
         worker: does it.
-        workers: processes.
+        workers: threads, each at a picture of its own.
         outputs: where all goes.
         faces: found so far.
         broken: pictures that could not be read.
@@ -153,7 +154,7 @@ class Run:
 
     def _steps(self, todo: Sequence[Task], journal: Journal | None) -> Iterator[Step]:
         """All pictures in their order, those that are done already as they stand in the journal."""
-        outcomes = work(todo, self.worker, processes=min(self.workers, max(1, len(todo))))
+        outcomes = work(todo, self.worker, threads=min(self.workers, max(1, len(todo))))
         waiting = {task.picture for task in todo}
         for number, task in enumerate(self.tasks):
             self._bar.show(number)

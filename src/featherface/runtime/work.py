@@ -1,4 +1,7 @@
-"""Many pictures through one detector, or through one in each of several processes.
+"""Many pictures through one detector, by one thread or several.
+
+Decoding, resizing and the network leave Python to others while they work, so threads share the
+cores as well as processes do, without a start and a copy of the network for each.
 
 Results come in the order of the pictures, and only a handful is ever under way, so that memory
 does not grow with their number.
@@ -6,17 +9,11 @@ does not grow with their number.
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 import time
-import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,7 +25,7 @@ from featherface.runtime.formats import FILES
 from featherface.runtime.record import Record
 
 AHEAD = 3
-"""Pictures under way for each process, the one it is at included."""
+"""Pictures under way for each thread, the one it is at included."""
 
 
 class Task(NamedTuple):
@@ -63,7 +60,7 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Does tasks; can be sent to another process.
+    """Does tasks, for several threads if they like.
 
     Attributes:
         detector: finds the faces.
@@ -108,58 +105,25 @@ class Worker:
                 yield path, encode(face, path.suffix)
 
 
-def work(tasks: Iterable[Task], worker: Worker, *, processes: int) -> Iterator[Outcome]:
+def work(tasks: Iterable[Task], worker: Worker, *, threads: int) -> Iterator[Outcome]:
     """Does all tasks, in their order.
 
     Args:
         tasks: what to do.
-        worker: does it, a copy of it in each process.
-        processes: 1 does everything in this one.
-
-    Raises:
-        ChildProcessError: one of the processes has died.
+        worker: does it.
+        threads: 1 does everything in this one.
     """
-    if processes == 1:
+    if threads == 1:
         yield from map(worker, tasks)
         return
     under_way: deque[Future[Outcome]] = deque()
-    pool = ProcessPoolExecutor(
-        processes, mp_context=get_context("spawn"), initializer=_begin, initargs=(worker,)
-    )
+    pool = ThreadPoolExecutor(threads)
     try:
         for task in tasks:
-            under_way.append(pool.submit(_do, task))
-            if len(under_way) >= AHEAD * processes:
+            under_way.append(pool.submit(worker, task))
+            if len(under_way) >= AHEAD * threads:
                 yield under_way.popleft().result()
         while under_way:
             yield under_way.popleft().result()
-    except BrokenProcessPool as error:
-        raise ChildProcessError(
-            "a worker process was killed, most often for want of memory; try fewer --workers, "
-            "or --tiles or --size for large pictures"
-        ) from error
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-_worker: Worker  # of a process of the pool, which has no other place to keep it
-
-
-def _begin(worker: Worker) -> None:
-    """The first thing in a process of the pool."""
-    global _worker
-    _worker = worker
-    warnings.filterwarnings("ignore", module="PIL")  # as the command line does
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
-    threading.Thread(target=end_with_parent, daemon=True).start()
-
-
-def end_with_parent() -> None:
-    """A pool whose process was killed would wait for work for ever."""
-    if parent := parent_process():
-        parent.join()
-        os._exit(1)
-
-
-def _do(task: Task) -> Outcome:
-    return _worker(task)
