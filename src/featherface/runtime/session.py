@@ -35,6 +35,12 @@ OUTPUTS = {
 """What an exported graph takes and gives, by ONNX Runtime's names of types."""
 
 
+KEPT_BYTES = 30_000_000
+"""glibc keeps freed memory for the next picture up to twice the largest block that it has seen
+freed, and gives back the rest, which costs hundreds of page faults a picture. It looks at blocks
+of up to 32 MiB; other systems are indifferent to it."""
+
+
 def open_graph(graph: bytes, *, threads: int) -> Any:
     """An ONNX Runtime session for the CPU, with the settings that all of ours have.
 
@@ -43,6 +49,7 @@ def open_graph(graph: bytes, *, threads: int) -> Any:
     """
     import onnxruntime as ort  # here, so that `import featherface` and --help go without
 
+    bytearray(KEPT_BYTES)  # and gone
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -25,11 +25,6 @@ WAITING = 1024
 
 WARM_UP = (640, 640, 3)
 
-KEPT_BYTES = 30_000_000
-"""glibc keeps freed memory for the next picture up to twice the largest block that it has seen
-freed, and gives back the rest, which costs hundreds of page faults a picture. It looks at blocks
-of up to 32 MiB; other systems are indifferent to it."""
-
 logger = logging.getLogger(__name__)
 
 
@@ -76,7 +71,6 @@ def serve(service: Service, listener: socket.socket) -> None:
         service: what to serve with.
         listener: where, bound already.
     """
-    bytearray(KEPT_BYTES)  # and gone
     service.detector.detect(np.zeros(WARM_UP, np.uint8))  # the first picture takes longest
     desk = Desk(service)
     server = Server(desk, build(desk))
