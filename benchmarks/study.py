@@ -131,6 +131,10 @@ def perform(run: Run, study: dict[str, Any], given: argparse.Namespace) -> dict[
         cache = given.runs / given.study.stem / "answers"
         options += ["--teacher", given.teachers / run.teacher, "--cache", cache]
     featherface(folder, *verb, *options)
+    metrics = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    last = metrics[-1]
+    if last["seen"] < settings["fit"]["crops"]:
+        sys.exit(f"{folder}: was stopped; the same command goes on")
     featherface(folder, "export", folder, folder / "model.onnx")
     record = folder / "evaluation.json"
     labels = given.shared / "data" / "faces" / "val"
@@ -139,8 +143,6 @@ def perform(run: Run, study: dict[str, Any], given: argparse.Namespace) -> dict[
         folder, "evaluate", labels, "--weights", folder / "model.onnx", *floor, "--json", record
     )
     evaluation = json.loads(record.read_text())
-    metrics = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    last = metrics[-1]
     return {
         "arm": run.arm,
         "seed": run.seed,
