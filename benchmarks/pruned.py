@@ -25,9 +25,9 @@ from machine import this_machine
 from measure import SQUARE, picture_for
 from onnx_cost import count_macs
 from race import Event, race
+from study import BANDS
 
 RESULTS = Path(__file__).parent / "results"
-BANDS = ("all", "<16", "16-32", "<32", "32-96", ">96")
 FLOOR = 0.01  # of scores as they are trained; lower ones change no AP by a thousandth
 PICTURES = ("search.png", "channels.png")
 Row = dict[str, Any]
@@ -147,9 +147,9 @@ def report(rows: list[Row]) -> str:
         "|---|---|",
         *(f"| {name} | {loss:.3f} |" for name, loss in last["losses"].items()),
         "",
-        "The loss is that of the pictures held out. Cutting out the silenced channels moves the",
-        f"outputs (by up to {last['difference']:.2g}) only through the attention of the taps, as",
-        "the maximum over channels there no longer sees their zeros.",
+        "The loss is that of the pictures held out. Cutting out the silenced channels moved the",
+        f"outputs by at most {last['difference']:.2g}: rounding, and the attention of the taps,",
+        "whose maximum over channels no longer sees zeros.",
         "",
         "![Rates by trial, best loss so far, loss against size](pruned_search.png)",
         "",

@@ -75,8 +75,6 @@ def test_publishing_twice_changes_nothing(row: Measured, tmp_path: Path) -> None
 
 
 def test_the_page_and_the_table_show_the_committed_rows() -> None:
-    if not (RESULTS / ROWS).is_file():
-        pytest.skip(f"benchmarks/results/{ROWS} is absent: nothing was measured yet")
     rows = read(RESULTS / ROWS)
     page = PAGE.read_text(encoding="utf-8")
     assert page == replace_block(page, block(rows[-1])), "stale; run: python benchmarks/batch.py"

@@ -9,6 +9,8 @@ from featherface.models.featherface_v1 import FeatherFaceV1, FeatherFaceV1Config
 from featherface.models.mobilenet import DENSE
 from featherface.models.nano_b import NanoB, NanoBConfig
 
+PLAIN = NanoBConfig(scale_decoupling=False, semantic=False, scale_sequence=False)
+
 
 def featherface_v1() -> FeatherFaceV1:
     """The published network: 592,371 parameters, 16,800 anchors at 640x640."""
@@ -17,7 +19,7 @@ def featherface_v1() -> FeatherFaceV1:
 
 def nano_b() -> NanoB:
     """The original Nano-B, CBAM -> BiFPN -> CBAM at every level: 119,109 parameters."""
-    return NanoB(NanoBConfig(scale_decoupling=False, semantic=False, scale_sequence=False))
+    return NanoB(PLAIN)
 
 
 def nano_b_enhanced() -> NanoB:
@@ -52,8 +54,7 @@ def nano_b_sequence() -> NanoB:
 
 def nano_b_wide() -> NanoB:
     """Nano-B with a wider backbone, of the size of Nano-B Enhanced: 136,127 parameters."""
-    plain = nano_b().config
-    return NanoB(replace(plain, widths=((8, 16, 32, 32, 64, 32), (84,) * 5 + (56,), (139, 96))))
+    return NanoB(replace(PLAIN, widths=((8, 16, 32, 32, 64, 32), (84,) * 5 + (56,), (139, 96))))
 
 
 MODELS: dict[str, Callable[[], NanoB | FeatherFaceV1]] = {
