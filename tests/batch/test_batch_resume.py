@@ -201,7 +201,7 @@ def test_a_run_killed_at_one_picture_again_and_again_ends_as_if_undisturbed(
     whole = do_all(here / "in", "whole", detector, part=12)
     Path("stuck").touch()
     monkeypatch.setenv(STUCK, str(here / "stuck"))
-    for _ in range(4):  # after the first of them, pictures are noted
+    for _ in range(3):  # after the first of them, pictures are noted
         process = start(here / "in", here / "out", toy_graph, "pool")
         wait_until_stuck()
         if is_whole:
