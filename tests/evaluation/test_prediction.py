@@ -81,7 +81,8 @@ def test_shrinking_comes_before_the_size(picture: Path) -> None:
     found = predict(spotter, picture, Conditions("original", 0.02, 0.4, shrink=2))
     assert spotter.seen == [(64, 96)]  # 48 x 80, padded to 32
     np.testing.assert_array_equal(found.boxes, [np.array(BOX) / 2])
-    assert "shrunk 2 times" in str(Conditions("original", 0.02, 0.4, shrink=2))
+    assert str(Conditions("original", 0.02, 0.4, shrink=2)).startswith("shrunk 2 times, score")
+    assert str(Conditions(640, 0.02, 0.4, shrink=2)).startswith("shrunk 2 times, then long side")
 
 
 def test_several_scales_keep_the_best_box_and_mirrored_landmarks(picture: Path) -> None:

@@ -76,6 +76,15 @@ def test_a_face_that_both_see_is_told_once_and_by_the_better_look() -> None:
     np.testing.assert_array_equal(found.boxes, [[100, 100, FACE + 130, FACE + 130]])
 
 
+def test_parts_of_a_face_too_large_for_the_first_look_go_and_other_faces_stay() -> None:
+    look, picture = Look(), fit(square(900, picture=4 * LARGE))
+    boxes = np.array([[300, 300, 700, 700], [2000, 300, 2400, 700]], np.float32)
+    first = Detections(boxes, np.array([0.95, 0.3], np.float32), np.zeros((2, 5, 2), np.float32))
+    found = add_large_faces(look, picture, first, overlap=0.4)
+    assert found.boxes == pytest.approx(np.array([[100, 100, 1000, 1000], boxes[1]]), abs=8)
+    assert found.scores.tolist() == pytest.approx([0.8, 0.3])
+
+
 def test_the_second_look_does_not_meddle_with_small_faces() -> None:
     look, picture = Look(), fit(square(FACE - 30, picture=2 * LARGE))
     found = add_large_faces(look, picture, Detections.empty(), overlap=0.4)
@@ -84,8 +93,9 @@ def test_the_second_look_does_not_meddle_with_small_faces() -> None:
 
 
 @pytest.mark.parametrize("width", [1600, 4000])
-def test_a_portrait_of_any_size_has_its_face(width: int) -> None:
-    with Image.open(ASSETS / "grace_hopper.jpg") as image:
+@pytest.mark.parametrize("name", ["grace_hopper", "astronaut"])
+def test_a_portrait_of_any_size_has_its_face(name: str, width: int) -> None:
+    with Image.open(ASSETS / f"{name}.jpg") as image:
         portrait = image.convert("RGB")
     detector = Detector()
     usual = detector.detect(portrait)[:1]

@@ -58,7 +58,8 @@ class Conditions:
         else:
             scale = f"long side {self.size}"
         if self.shrink != 1:
-            scale = f"pictures shrunk {self.shrink:g} times, {scale}"
+            shrunk = f"shrunk {self.shrink:g} times"
+            scale = shrunk if self.size == "original" else f"{shrunk}, then {scale}"
         return f"{scale}, score floor {self.score:g}, suppression IoU {self.overlap:g}"
 
 
