@@ -430,11 +430,14 @@ def test_dense_differs_from_pruned_in_widths_only() -> None:
     assert list(dense.state_dict()) == list(pruned.state_dict())
 
 
-def test_rescaling_scores_is_a_line_through_the_logits() -> None:
+def test_rescaling_scores_is_a_line_through_the_logits_of_each_anchor() -> None:
     model = nano_b().eval()
     images = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 50
+    shifts = [float(number) for number in range(9)]  # three levels of three
     with torch.no_grad():
-        before = model(images).class_logits
-        model.heads.rescale_scores(2.5, -0.75)
-        after = model(images).class_logits
-    torch.testing.assert_close(after.diff(dim=2), 2.5 * before.diff(dim=2) - 0.75)
+        before = model(images).class_logits.diff(dim=2)
+        model.heads.rescale_scores(2.5, shifts)
+        after = model(images).class_logits.diff(dim=2)
+    cells = ((64 // 8) ** 2, (64 // 16) ** 2, (64 // 32) ** 2)
+    levels = (torch.tensor(shifts[3 * i : 3 * i + 3]).repeat(n) for i, n in enumerate(cells))
+    torch.testing.assert_close(after, 2.5 * before + torch.cat([*levels])[None, :, None])

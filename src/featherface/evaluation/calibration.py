@@ -1,45 +1,74 @@
 """Scores that mean what they say: among faces scored 0.7, seven in ten are faces.
 
 Platt, "Probabilistic outputs for support vector machines", 1999: a line through the logits, fitted
-by logistic regression. It keeps the order of the scores, so no AP changes.
+by logistic regression; here with a shift of its own for each size of anchor, since networks are too
+modest about the smallest faces. It keeps the order of the scores of one size.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from featherface.evaluation.matching import Matches
-from featherface.types import Bools, Floats
+from featherface.boxes import area
+from featherface.evaluation.matching import Doubles, Matches
+from featherface.types import Bools, Floats, Integers
 
 STEPS = 50  # Newton's method needs five to ten
+OWN = 1.0  # how strongly a group's shift is drawn to the common one: a standard deviation of 1
 
 
 class Calibration(NamedTuple):
-    """A new logit of the score is `scale` times the old one, plus `shift`."""
+    """A new logit of the score is `scale` times the old one, plus its group's of `shifts` (G,)."""
 
     scale: float
-    shift: float
+    shifts: Doubles
 
 
-def outcomes(matches: Matches) -> tuple[Floats, Bools]:
-    """Scores (N,) of all predictions that count, and which of them found a face (N,).
+class Outcomes(NamedTuple):
+    """Predictions that count.
+
+    Attributes:
+        scores: (N,) 0 to 1.
+        found: (N,) whether each found a face.
+        rows: (N,) where it stood when all predictions are laid end to end.
+    """
+
+    scores: Floats
+    found: Bools
+    rows: Integers
+
+
+def outcomes(matches: Matches) -> Outcomes:
+    """What became of the predictions.
 
     Predictions of boxes that are in no list (ignore regions) do not count; the second and later
     ones that meet a face found none.
     """
     listed = np.append(matches.face_lists != 0, True)[matches.faces]  # -1: met nothing
     found = matches.first & (matches.faces >= 0)
-    return matches.scores[listed].astype(np.float32), found[listed]
+    scores = matches.scores.astype(np.float32)
+    return Outcomes(scores[listed], found[listed], matches.rows[listed])
 
 
-def calibrate(scores: Floats, found: Bools) -> Calibration:
-    """Fit the line.
+def nearest_size(boxes: Floats, sizes: Sequence[float]) -> Integers:
+    """Which of the sizes (G,) of anchors in pixels is most like each box (N, 4) xyxy."""
+    sides = np.sqrt(area(boxes).clip(1e-3))  # (N,)
+    distance = np.abs(np.log(sides[:, None] / np.asarray(sizes, np.float32)))
+    nearest: Integers = distance.argmin(axis=1)
+    return nearest
+
+
+def calibrate(scores: Floats, found: Bools, group: Integers, *, groups: int) -> Calibration:
+    """Fit the line and its shifts.
 
     Args:
         scores: (N,) above 0 and below 1.
         found: (N,) whether each was a face.
+        group: (N,) 0 to groups - 1.
+        groups: how many there are. One with little to learn from gets about the common shift.
 
     Raises:
         ValueError: when there are not both faces and others to learn from.
@@ -49,14 +78,16 @@ def calibrate(scores: Floats, found: Bools) -> Calibration:
             f"{found.sum()} of {len(found)} predictions are faces; calibration needs both kinds"
         )
     scores = scores.astype(float).clip(1e-6, 1 - 1e-6)
-    inputs = np.stack([np.log(scores / (1 - scores)), np.ones(len(scores))], axis=1)  # (N, 2)
-    line = np.array([1.0, 0.0])
+    logits = np.log(scores / (1 - scores))
+    inputs = np.column_stack([logits, np.ones(len(scores)), np.eye(groups)[group]])  # (N, 2 + G)
+    line = np.append([1.0, 0.0], np.zeros(groups))
+    pull = np.append([1e-3, 1e-3], np.full(groups, OWN))
     for _ in range(STEPS):
         probability = 1 / (1 + np.exp(-inputs @ line))
-        gradient = inputs.T @ (found - probability) - 1e-3 * line
+        gradient = inputs.T @ (found - probability) - pull * line
         spread = probability * (1 - probability)
-        step = np.linalg.solve((inputs.T * spread) @ inputs + 1e-3 * np.eye(2), gradient)
+        step = np.linalg.solve((inputs.T * spread) @ inputs + np.diag(pull), gradient)
         line += step / max(1.0, np.abs(step).max())  # full steps overshoot far from the goal
     if line[0] <= 0:
         raise ValueError("higher scores are not more often faces; these weights know nothing")
-    return Calibration(float(line[0]), float(line[1]))
+    return Calibration(float(line[0]), line[1] + line[2:])

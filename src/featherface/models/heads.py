@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -50,12 +51,19 @@ class Heads(nn.Module):
                 bias.data.view(-1, 2).copy_(torch.tensor([-logit, logit]))
 
     @torch.no_grad()
-    def rescale_scores(self, scale: float, shift: float) -> None:
-        """Make the logit of each face probability `scale` times what it was, plus `shift`."""
+    def rescale_scores(self, scale: float, shifts: Sequence[float]) -> None:
+        """Make the logit of each face probability `scale` times what it was, plus a shift.
+
+        Args:
+            scale: the factor.
+            shifts: one for each anchor of a cell, all of the first level first.
+        """
+        rest = torch.tensor(shifts, dtype=torch.float32)
         for name, value in self.class_logits.named_parameters():
             value.mul_(scale)
             if name.endswith("bias"):
-                value.add_(shift / 2 * torch.tensor([-1.0, 1.0]).repeat(len(value) // 2))
+                of_level, rest = rest[: len(value) // 2], rest[len(value) // 2 :]
+                value.add_(torch.stack([-of_level / 2, of_level / 2], dim=1).flatten())
 
     def forward(self, levels: Pyramid) -> Raw:
         """Three maps of one width -> Raw."""

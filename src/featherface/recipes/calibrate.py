@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from featherface.evaluation.calibration import calibrate, outcomes
+import numpy as np
+
+from featherface.evaluation.calibration import calibrate, nearest_size, outcomes
 from featherface.evaluation.matching import match
 from featherface.evaluation.prediction import Conditions
 from featherface.recipes.evaluate import load_predictor, look, open_data
@@ -12,13 +14,15 @@ from featherface.runtime.detector import OVERLAP
 from featherface.training.checkpoint import load_model, save_model
 
 FLOOR = 0.05  # what scores less is hardly ever a face, and there is a lot of it
+SHRINK = (1, 2)  # at half the size too, where small faces are many and all of them labelled
 
 
 def main(weights: Path, labels: Path, output: Path, *, threads: int = 1) -> None:
     """Rescale a network's scores so that a score is the probability of a face.
 
-    The order of the scores stays, and with it every AP; the default threshold of 0.5 becomes the
-    point where faces and false alarms are equally likely.
+    The default threshold of 0.5 becomes the point where faces and false alarms are equally likely.
+    Each size of anchor gets a shift of its own, so small faces may gain on large ones; the order of
+    the scores of one size stays. Looks at the pictures as they are, and shrunk to half.
 
     Args:
         weights: The model.safetensors of a training run.
@@ -26,12 +30,22 @@ def main(weights: Path, labels: Path, output: Path, *, threads: int = 1) -> None
         output: Where to write the calibrated weights; may be the same file.
         threads: Processor threads that share the work on a picture.
     """
-    data = open_data(labels, None)
-    conditions = Conditions("original", FLOOR, OVERLAP)
-    found = look(load_predictor(str(weights), threads=threads), data.pictures, conditions)
-    line = calibrate(*outcomes(match(found.predictions, data.truth, border=0)))
+    predictor = load_predictor(str(weights), threads=threads)
     model, facts = load_model(weights)
-    model.heads.rescale_scores(line.scale, line.shift)
+    sizes = [size for level in model.config.anchors.sizes for size in level]
+    seen, groups = [], []
+    for shrink in SHRINK:
+        data = open_data(labels, None, shrink=shrink)
+        conditions = Conditions("original", FLOOR, OVERLAP, shrink)
+        found = look(predictor, data.pictures, conditions).predictions
+        outcome = outcomes(match(found, data.truth, border=0))
+        boxes = np.concatenate([each.boxes for each in found]).astype(np.float32)
+        seen.append(outcome)
+        groups.append(nearest_size(boxes, sizes)[outcome.rows])
+    scores, is_face, _ = map(np.concatenate, zip(*seen, strict=True))
+    line = calibrate(scores, is_face, np.concatenate(groups), groups=len(sizes))
+    model.heads.rescale_scores(line.scale, line.shifts.tolist())
     about = {name: facts[name] for name in facts if name not in ("network", "config")}
     save_model(output, model, {**about, "calibrated": f"on {data.name}"})
-    print(f"{output}: logits times {line.scale:.3f}, plus {line.shift:.3f}")
+    shifts = ", ".join(f"{size:g} px {s:+.2f}" for size, s in zip(sizes, line.shifts, strict=True))
+    print(f"{output}: logits times {line.scale:.3f}; by size of anchor, {shifts}")
