@@ -111,6 +111,15 @@ class Runner:
         return [int(pid) for pid in (self.folder / f"pids-{rank}").read_text().split()]
 
 
+def lives(pid: int) -> bool:
+    """Whether a process is there, and not merely its exit status."""
+    try:
+        about = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return about.rpartition(")")[2].split()[0] != "Z"
+
+
 @pytest.fixture
 def runner(tmp_path: Path, drawn: Path) -> Iterator[Runner]:
     """Leaves no process."""
@@ -172,7 +181,7 @@ def test_a_killed_rank_ends_the_run_and_it_goes_on(
         process.communicate(timeout=300)
         assert process.returncode not in (0, None)
     for each in (0, 1):
-        assert not Path(f"/proc/{runner.pids(each)[0]}").exists(), f"rank {each} lives"
+        assert not lives(runner.pids(each)[0]), f"rank {each}"
     seen = load_state(runner.run / "state.pt")["seen"]
     assert 0 < seen < 64
     load_file(runner.run / "model.safetensors")
