@@ -44,6 +44,7 @@ Load is that of the system when the part began; 0 is a quiet machine. Processor:
 - A folder named `x.jpg` was taken for a picture when blurring, and escape sequences in names
   reached the terminal.
 - A journal with lines of another kind ended a run with a traceback.
+- A picture at which a whole `batch` was killed three times was taken for what killed it.
 """
 
 
