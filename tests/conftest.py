@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import postgres_server
 import pytest
 from PIL import Image
 
@@ -27,6 +29,13 @@ def shared() -> Path:
 def rng() -> np.random.Generator:
     """Seeded randomness."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def database() -> Iterator[str]:
+    """The URL of a PostgreSQL server."""
+    with postgres_server.serving() as url:
+        yield url
 
 
 TOY = """

@@ -1,10 +1,11 @@
-"""`featherface prune` from a dense network to a smaller one, in one go and killed twice."""
+"""`featherface prune` from a dense network to a smaller one, in one go, killed, and by two."""
 
 from __future__ import annotations
 
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -118,17 +119,25 @@ def soft_state(run: Path) -> Path | None:
     return next(run.glob("soft-*/state.pt"), None)
 
 
-def kill_when(is_time: Callable[[], bool], *arguments: str | Path) -> None:
-    process = subprocess.Popen(
+def start(*arguments: str | Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
         [sys.executable, "-m", "featherface", "prune", *map(str, arguments)],
         env=os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
-    deadline = time.monotonic() + 120
+
+
+def wait(is_time: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 300
     while not is_time() and time.monotonic() < deadline:
         assert process.poll() is None, process.communicate()
         time.sleep(0.002)
+
+
+def kill_when(is_time: Callable[[], bool], *arguments: str | Path) -> None:
+    process = start(*arguments)
+    wait(is_time, process)
     process.kill()
     process.communicate()
 
@@ -156,6 +165,42 @@ def test_killed_in_search_and_soft_phase_equals_uninterrupted(
     assert all(torch.equal(state[name], value) for name, value in theirs.state_dict().items())
     found, expected = (json.loads((each / "pruned.json").read_text()) for each in (run, whole))
     assert found == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["one folder", "database"])
+def test_a_killed_worker_s_trial_is_finished_by_the_other(
+    kind: str,
+    whole: Path,
+    recipe: Path,
+    dense: Path,
+    drawn: Path,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    """Two in one folder, or each in its own as on two machines."""
+    given: list[str | Path] = ["--weights", dense, "--data", drawn, "--pixels", tmp_path / "pixels"]
+    folders = [tmp_path / "prune"] * 2
+    if kind == "database":
+        folders = [tmp_path / name / tmp_path.name for name in ("one", "other")]
+        given += ["--storage", request.getfixturevalue("database")]
+    one = start(recipe, folders[0], *given)
+    wait((folders[0] / "trial-000" / "state.pt").exists, one)
+    os.kill(one.pid, signal.SIGSTOP)  # in the middle of its trial until it is killed
+    other = start(recipe, folders[1], *given)
+    try:
+        wait((folders[1] / "trial-001").exists, other)
+    finally:
+        one.kill()
+        one.communicate()
+        _, said = other.communicate(timeout=600)
+    assert other.returncode == 0, said
+    found = rows(folders[1])
+    assert [row["number"] for row in found] == [0, 1, 2, 3]
+    assert found[0] == rows(whole)[0], "the first trial has its rates, and the result they give"
+    assert len({json.dumps([row["widths"], row["hidden"]]) for row in found}) == 4
+    assert all(row["loss"] for row in found)
+    assert (folders[1] / "pruned.safetensors").exists()
 
 
 def test_a_run_is_of_one_network_and_one_recipe(

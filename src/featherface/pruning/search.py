@@ -1,19 +1,19 @@
-"""The trials of a search, in an Optuna study on disk that any number of processes may work on.
+"""The trials of a search, in an Optuna study that any number of processes may work on.
 
 The study is the only memory. Each process takes the next trial under a lock, and holds another lock
-while it works on it. The system lets go of that one when a process dies, so whoever comes next
-takes the trial over with the rates that it had, and the number of trials is kept exactly.
+while it works on it. That one is gone when a process dies, so whoever comes next takes the trial
+over with the rates that it had, and the number of trials is kept exactly.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import optuna
-from filelock import FileLock, Timeout
 from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
@@ -21,9 +21,7 @@ from featherface.models.nano_b import NanoBConfig
 from featherface.pruning.config import SearchError
 from featherface.pruning.groups import Rates
 from featherface.pruning.proposals import Outcome, Proposal
-
-NAME = "prune"
-PATIENCE = 60  # seconds that a process waits for another one's write
+from featherface.pruning.storage import Disk, Hold, Storage
 
 Propose = Callable[[Sequence[Outcome]], Proposal]
 Evaluate = Callable[[NanoBConfig, Path], float | None]
@@ -52,27 +50,29 @@ class Trial(NamedTuple):
 
 
 class Search:
-    """The trials in a folder.
+    """The trials of a study.
 
     Args:
-        folder: keeps `study.db`.
+        folder: for the files of trials that are worked on.
         settings: what the results depend on, as plain values.
+        storage: keeps the study; by default the folder does.
 
     Raises:
-        SearchError: when the folder holds a study with other settings.
+        SearchError: when there is a study with other settings.
     """
 
-    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, settings: dict[str, Any], storage: Storage | None = None
+    ) -> None:
         self._folder = folder
-        self._lock = lock(folder, "study")
+        self._storage: Storage = storage or Disk(folder)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        with self._lock:
-            storage = optuna.storages.RDBStorage(
-                f"sqlite:///{folder / 'study.db'}",
-                engine_kwargs={"connect_args": {"timeout": PATIENCE}},
-            )
+        with self._storage.alone():
             self._study = optuna.create_study(
-                storage=storage, study_name=NAME, direction="minimize", load_if_exists=True
+                storage=self._storage.open(),
+                study_name=self._storage.study,
+                direction="minimize",
+                load_if_exists=True,
             )
             found = self._study.user_attrs.get("settings")
             wanted = json.loads(json.dumps(settings))
@@ -81,7 +81,7 @@ class Search:
             elif found != wanted:
                 changed = [key for key in wanted if found.get(key) != wanted[key]]
                 raise SearchError(
-                    f"{folder / 'study.db'}: its trials were made with another "
+                    f"{self._storage}: its trials were made with another "
                     f"{', '.join(changed) or 'recipe'}; go on with the old one, "
                     "or start in another folder"
                 )
@@ -103,7 +103,7 @@ class Search:
         """
         measured = [trial for trial in self.trials() if trial.loss is not None]
         if not measured:
-            raise SearchError(f"{self._folder / 'study.db'}: no trial has a result")
+            raise SearchError(f"{self._storage}: no trial has a result")
         return min(measured, key=lambda trial: (trial.loss, trial.number))
 
     def run(
@@ -129,47 +129,33 @@ class Search:
                 try:
                     loss = evaluate(trial.network, self._folder / f"trial-{trial.number:03}")
                 except FloatingPointError:  # a network that diverges is no reason to stop
-                    with self._lock:
-                        self._study.tell(trial.number, state=TrialState.FAIL)
+                    with self._storage.alone():
+                        self._study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
                     continue
                 if loss is None:
                     return
-                with self._lock:
-                    self._study.tell(trial.number, loss)
+                with self._storage.alone():
+                    # Finished already when the server lost our hold and another took the trial.
+                    self._study.tell(trial.number, loss, skip_if_finished=True)
                     report(self.trials())
             finally:
                 hold.release()
 
-    def _take(self, count: int, propose: Propose) -> tuple[Trial, FileLock] | None:
+    def _take(self, count: int, propose: Propose) -> tuple[Trial, Hold] | None:
         """A trial whose process died, or else a new one; None when all are taken."""
-        with self._lock:
+        with self._storage.alone():
             trials = self._study.get_trials(deepcopy=False)
             for trial in trials:
-                if trial.state == TrialState.RUNNING:
-                    hold = self._hold(trial.number)
-                    try:
-                        hold.acquire(timeout=0)
-                    except Timeout:  # its process lives
-                        continue
+                if trial.state == TrialState.RUNNING and (hold := self._storage.hold(trial.number)):
                     return _read(trial), hold
             if len(trials) >= count:
                 return None
             past = [Outcome(trial.network, trial.loss) for trial in map(_read, trials)]
             proposal = propose(past)
-            hold = self._hold(len(trials))
-            hold.acquire(timeout=0)
+            while not (hold := self._storage.hold(len(trials))):
+                time.sleep(0.1)  # a process died just here, and the server is yet to notice
             self._study.add_trial(_written(proposal))
             return self.trials()[-1], hold
-
-    def _hold(self, number: int) -> FileLock:
-        return lock(self._folder, f"trial-{number:03}")
-
-
-def lock(folder: Path, name: str) -> FileLock:
-    """A lock between the processes of a run; the system opens it when its holder dies."""
-    locks = folder / "locks"
-    locks.mkdir(exist_ok=True)
-    return FileLock(locks / name)
 
 
 def _written(proposal: Proposal) -> FrozenTrial:

@@ -27,8 +27,9 @@ from featherface.pruning.config import PruneConfig
 from featherface.pruning.groups import realised
 from featherface.pruning.layout import network_layout
 from featherface.pruning.proposals import propose
-from featherface.pruning.search import Search, Trial, lock
+from featherface.pruning.search import Search, Trial
 from featherface.pruning.soft import soft_pruning
+from featherface.pruning.storage import Database, Disk, Storage, lock
 from featherface.pruning.surgery import choose_channels, cut_network, silence
 from featherface.recipes.config import RecipeError, TrainConfig, read_recipe
 from featherface.recipes.progress import TrainingProgress
@@ -58,12 +59,13 @@ def main(
     crops: int | None = None,
     seed: int | None = None,
     pixels: Path | None = None,
+    storage: str | None = None,
     quiet: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Make a network smaller, or go on with a run that was stopped.
 
-    Trials may be shared: start the same command several times, or under torchrun. With one process
-    the result depends on the seed alone.
+    Trials may be shared: start the same command several times, or under torchrun; on several
+    machines, with --storage. With one process the result depends on the seed alone.
 
     Args:
         recipe: a TOML file like configs/prune.toml.
@@ -77,6 +79,8 @@ def main(
         crops: length of the soft phase, instead of the recipe's.
         seed: instead of the recipe's.
         pixels: folder for the decoded pictures, by default beside the run.
+        storage: postgresql://USER@HOST/DATABASE that keeps the trials instead of `study.db`; there
+            the study is called like the run's folder, of which each machine may have its own.
         quiet: no progress on the terminal.
     """
     config = adjusted(read_recipe(recipe), crops, None, seed)
@@ -89,9 +93,10 @@ def main(
     )
     budget = dataclasses.replace(prune.budget, multiple=multiple or prune.budget.multiple)
     prune = dataclasses.replace(prune, search=search, budget=budget)
+    place = Database(storage, run.resolve().name) if storage else Disk(run)
     rank, ranks = join_ranks()
     try:
-        _prune(_Run(config, prune, run, rank, ranks, quiet), weights, data, pixels)
+        _prune(_Run(config, prune, run, rank, ranks, quiet), weights, data, pixels, place)
     finally:
         if ranks > 1:
             torch.distributed.destroy_process_group()
@@ -114,7 +119,9 @@ class _Run:
             print(text, flush=True)
 
 
-def _prune(r: _Run, weights: Path | None, data: Path, pixels: Path | None) -> None:
+def _prune(
+    r: _Run, weights: Path | None, data: Path, pixels: Path | None, storage: Storage
+) -> None:
     """All stages; each does only what is left of it."""
     r.folder.mkdir(parents=True, exist_ok=True)
     dense, digest = _dense(r.folder, weights)
@@ -128,7 +135,7 @@ def _prune(r: _Run, weights: Path | None, data: Path, pixels: Path | None) -> No
         rank=r.rank,
         progress=progress.decoding,
     )
-    search = Search(r.folder, _settings(r, digest))
+    search = Search(r.folder, _settings(r, digest), storage)
     count = r.prune.search.trials
     search.run(
         count,

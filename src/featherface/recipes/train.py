@@ -47,7 +47,8 @@ def main(
 ) -> None:
     """Train a network, or go on with a run that was stopped.
 
-    Several processes: `torchrun --nproc-per-node 2 -m featherface train ...`, one thread each.
+    Several processes: `torchrun --nproc-per-node 2 -m featherface train ...`, one thread each. They
+    share each batch; a run may go on with another number of them.
 
     Args:
         recipe: a TOML file like those in configs/.
@@ -213,7 +214,7 @@ def open_data(
     rank: int,
     progress: Callable[[int, int], None],
 ) -> CropDataset:
-    """Crops of a recipe's sets; the first rank decodes the pictures, the others wait."""
+    """Crops of a recipe's sets; see `open_sets`."""
     sets = open_sets(config, data, pixels, rank=rank, progress=progress)
     return CropDataset(*sets, config.crop, anchors, seed=config.seed, pool=config.pool)
 
@@ -234,7 +235,7 @@ def open_sets(
     rank: int,
     progress: Callable[[int, int], None],
 ) -> Sets:
-    """Labels and decoded pictures; the first rank decodes, the others wait."""
+    """Labels and decoded pictures; the first rank of each machine decodes, the others wait."""
     images: list[LabelledImage] = []
     weights = []
     for part in config.data:
@@ -242,10 +243,13 @@ def open_sets(
         faces = np.array([np.count_nonzero(~image.ignore) for image in labelled])
         weights.append(part.weight * (1.0 + faces) ** config.crowd)
         images += labelled
-    if rank:
+    # The very first alone: other machines may see its folder, and need not decode then.
+    turn = 0 if rank == 0 else 1 if os.environ.get("LOCAL_RANK") == "0" else 2
+    ranks_wait = torch.distributed.is_initialized()
+    for _ in range(turn if ranks_wait else 0):
         torch.distributed.barrier()
     store = PixelStore(pixels, [image.path for image in images], progress=progress)
-    if rank == 0 and torch.distributed.is_initialized():
+    for _ in range(2 - turn if ranks_wait else 0):
         torch.distributed.barrier()
     return Sets(store, images, np.concatenate(weights))
 

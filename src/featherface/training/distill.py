@@ -19,7 +19,14 @@ from torch.nn import functional
 from featherface.anchors import AnchorSpec, level_shapes
 from featherface.data.loader import Batch
 from featherface.models.heads import Raw
-from featherface.training.losses import OVERLAP, Criterion, Losses, hard_negatives
+from featherface.training.losses import (
+    OVERLAP,
+    Criterion,
+    Divisor,
+    Losses,
+    hard_negatives,
+    own_count,
+)
 from featherface.types import Integers, Size
 
 TASKS = ("class", "box", "landmark")
@@ -116,7 +123,9 @@ class DistillationCriterion(nn.Module):
         self.shares = torch.tensor(SHARES if self.is_learned else (1.0, 1.0, 1.0))
         self.log_variance = nn.Parameter(-start.log(), requires_grad=self.is_learned)  # (3,)
 
-    def forward(self, raw: Raw, batch: Batch, anchors: Tensor) -> Losses:
+    def forward(
+        self, raw: Raw, batch: Batch, anchors: Tensor, divisor: Divisor = own_count
+    ) -> Losses:
         """The labels' losses, and "kd_class", "kd_box" and "kd_landmark" with their weights.
 
         Learned weights add "kd_log_variance", which may be negative.
@@ -125,15 +134,15 @@ class DistillationCriterion(nn.Module):
             # Put back what the last step moved too far. A clamp within the loss would have no
             # gradient outside the bounds, and a weight that once left them could not return.
             self.log_variance.clamp_(-BOUND, BOUND)
-        apart = self.distances(raw, batch)
+        apart = self.distances(raw, batch, divisor)
         weighted = self.shares * torch.exp(-self.log_variance) * apart
-        losses = dict(self.labels(raw, batch, anchors))
+        losses = dict(self.labels(raw, batch, anchors, divisor))
         losses |= {f"kd_{task}": loss for task, loss in zip(TASKS, weighted, strict=True)}
         if self.is_learned:
             losses["kd_log_variance"] = self.log_variance.sum() / 2
         return losses
 
-    def distances(self, raw: Raw, batch: Batch) -> Tensor:
+    def distances(self, raw: Raw, batch: Batch, divisor: Divisor = own_count) -> Tensor:
         """Means over the chosen anchors for class, box and landmark, without weights: (3,)."""
         theirs = self.teacher(batch.images)
         ours = Raw(*(part[:, self.rows] for part in raw))
@@ -146,7 +155,7 @@ class DistillationCriterion(nn.Module):
         box = (ours.box_deltas - theirs.box_deltas)[chosen.boxes].square().sum()
         landmark = (ours.landmark_deltas - theirs.landmark_deltas)[chosen.landmarks].square().sum()
         sums = torch.stack([divergence * self.temperature**2, box, landmark])
-        return sums / torch.stack([mask.sum() for mask in chosen]).clamp(min=1)
+        return sums / divisor(torch.stack([mask.sum() for mask in chosen]))
 
     @torch.no_grad()
     def choose(self, ours: Raw, theirs: Raw, batch: Batch) -> Chosen:

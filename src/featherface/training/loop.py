@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,7 @@ from featherface.models.nano_b import NanoB
 from featherface.training.average import Average
 from featherface.training.checkpoint import CheckpointError, load_state, save_model, save_state
 from featherface.training.distill import BETAS, DistillationCriterion
-from featherface.training.losses import Criterion
+from featherface.training.losses import Criterion, Losses, own_count
 from featherface.training.schedule import learning_rate
 
 Report = Callable[[dict[str, float]], None]
@@ -75,7 +75,10 @@ def fit(
 ) -> Average:
     """Train a network, going on from `run/state.pt` when there is one.
 
-    Ctrl-C and SIGTERM end the run after the step, with everything saved.
+    Ctrl-C and SIGTERM end the run after the step, with everything saved. A run may go on with
+    another number of ranks: they share each batch, and its losses and gradients are those of one
+    process up to rounding. The exception is batch norm, which takes its statistics from a rank's
+    own crops (torch synchronises them on GPUs only); those kept are the first rank's.
 
     Args:
         model: the network; changed in place.
@@ -95,7 +98,8 @@ def fit(
     Raises:
         FloatingPointError: when a loss or a gradient is not finite; the last checkpoint is
             untouched.
-        CheckpointError: when `run/state.pt` cannot be read or is of another network.
+        CheckpointError: when `run/state.pt` cannot be read, is of another network, or is not the
+            same for all ranks.
     """
     model.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     average = Average(model, decay=config.average)
@@ -112,6 +116,7 @@ def fit(
         _forget(run / "metrics.jsonl", seen)
     network: nn.Module = model
     if ranks > 1:
+        _check_start(run, seen)
         network = nn.parallel.DistributedDataParallel(model)
 
     def save() -> None:
@@ -133,6 +138,7 @@ def fit(
     started = tick = saved = time.monotonic()
     before, logged = spent, seen
     totals: dict[str, float] = {}
+    divisor = _count_of_all if ranks > 1 else own_count
     source = batches(seen)
     stop = False
     with _requests_to_end() as stopped:
@@ -144,7 +150,7 @@ def fit(
                 group["lr"] = rate
             with torch.autocast("cpu", torch.bfloat16, enabled=config.bfloat16):
                 raw = network(normalise(batch.images))
-            losses = criterion(type(raw)(*(part.float() for part in raw)), batch, anchors)
+            losses = criterion(type(raw)(*(part.float() for part in raw)), batch, anchors, divisor)
             loss = torch.stack(list(losses.values())).sum()
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
@@ -164,9 +170,9 @@ def fit(
             average.update(model)
 
             now = time.monotonic()
-            spent, stop = _agree(before + now - started, stopped, ranks)
-            for name, value in losses.items():
-                totals[name] = totals.get(name, 0.0) + value.item() * config.batch
+            spent, stop, values = _agree(before + now - started, stopped, losses, ranks)
+            for name, value in zip(losses, values, strict=True):
+                totals[name] = totals.get(name, 0.0) + value * config.batch
             if now - tick > 30 or seen >= config.crops or spent >= config.minutes * 60:
                 line = {name: total / (seen - logged) for name, total in totals.items()}
                 line |= {"seen": seen, "minutes": spent / 60, "rate": rate}
@@ -234,13 +240,46 @@ def _requests_to_end() -> Iterator[list[int]]:
             signal.signal(kind, handler)
 
 
-def _agree(spent: float, stopped: list[int], ranks: int) -> tuple[float, bool]:
-    """The first rank's clock, and whether any rank was asked to end: all stop at one step."""
+class _Agreed(NamedTuple):
+    """What all ranks know after a step."""
+
+    spent: float  # by the first rank's clock
+    stop: bool  # some rank was asked to end: all do at this step
+    losses: list[float]  # of the whole batch
+
+
+def _agree(spent: float, stopped: list[int], losses: Losses, ranks: int) -> _Agreed:
+    values = torch.stack(list(losses.values())).detach().double()
     if ranks == 1:
-        return spent, bool(stopped)
-    clock = torch.tensor([0.0 if torch.distributed.get_rank() else spent, len(stopped)])
-    torch.distributed.all_reduce(clock)
-    return float(clock[0]), bool(clock[1])
+        return _Agreed(spent, bool(stopped), values.tolist())
+    is_first = torch.distributed.get_rank() == 0
+    ours = torch.tensor([spent if is_first else 0.0, len(stopped)], dtype=torch.float64)
+    shared = torch.cat([ours, values / ranks])
+    torch.distributed.all_reduce(shared)
+    return _Agreed(float(shared[0]), bool(shared[1]), shared[2:].tolist())
+
+
+def _count_of_all(count: Tensor) -> Tensor:
+    """A `Divisor`: the mean over ranks of sums divided by it is the whole batch's loss."""
+    total = count.clone()
+    torch.distributed.all_reduce(total)
+    return total.clamp(min=1) / torch.distributed.get_world_size()
+
+
+def _check_start(run: Path, seen: int) -> None:
+    """Ranks on another machine may look at another folder.
+
+    Raises:
+        CheckpointError: when they do not go on from the same place.
+    """
+    bounds = torch.tensor([seen, -seen])
+    torch.distributed.all_reduce(bounds, torch.distributed.ReduceOp.MAX)
+    most, least = int(bounds[0]), -int(bounds[1])
+    if most != least:
+        raise CheckpointError(
+            f"{run / 'state.pt'}: some ranks go on after {most} crops, others after {least}; all "
+            "machines have to see the same folder, or have a copy of the file in theirs"
+        )
 
 
 def _forget(path: Path, seen: int) -> None:

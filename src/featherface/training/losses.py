@@ -14,6 +14,7 @@ Both take a label's probability as the class target and as the weight of its box
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -24,7 +25,23 @@ from featherface.models.decode import decode_boxes, encode_boxes, encode_points
 from featherface.models.heads import Raw
 
 Losses = dict[str, Tensor]
-Criterion = Callable[[Raw, Batch, Tensor], Losses]
+Divisor = Callable[[Tensor], Tensor]
+"""From what this rank counts to what its sums are divided by."""
+
+
+def own_count(count: Tensor) -> Tensor:
+    """The divisor of a rank that has the whole batch."""
+    return count.clamp(min=1)
+
+
+class Criterion(Protocol):
+    """What is to be made small."""
+
+    def __call__(
+        self, raw: Raw, batch: Batch, anchors: Tensor, divisor: Divisor = own_count
+    ) -> Losses:
+        """Named losses of a batch; the mean of a batch's parts, if `divisor` counts in all."""
+
 
 OVERLAP = 0.35  # multibox: an anchor is positive from this IoU on
 FORCED = 0.2  # multibox: a face's best anchor is positive from this IoU on
@@ -33,7 +50,7 @@ CANDIDATES = (9, 40)  # aligned: fewest and most anchors that a face may take,
 PIXELS_EACH = 6  # aligned: one for so many pixels of its side
 
 
-def multibox_loss(raw: Raw, batch: Batch, anchors: Tensor) -> Losses:
+def multibox_loss(raw: Raw, batch: Batch, anchors: Tensor, divisor: Divisor = own_count) -> Losses:
     """Fixed matching by overlap with hard-negative mining.
 
     Args:
@@ -49,7 +66,7 @@ def multibox_loss(raw: Raw, batch: Batch, anchors: Tensor) -> Losses:
     )
     image, anchor, face = batch.image[keep], batch.anchor[keep], batch.face[keep]
     probability = batch.probability[face]
-    count = probability.sum().clamp(min=1)
+    count = divisor(probability.sum())
 
     target = torch.zeros_like(logits)
     target[image, anchor] = probability
@@ -67,11 +84,11 @@ def multibox_loss(raw: Raw, batch: Batch, anchors: Tensor) -> Losses:
     return {
         "class": class_loss,
         "box": box_loss,
-        "landmark": _landmark_loss(raw, batch, priors, image, anchor, face, probability),
+        "landmark": _landmark_loss(raw, batch, priors, image, anchor, face, probability, divisor),
     }
 
 
-def aligned_loss(raw: Raw, batch: Batch, anchors: Tensor) -> Losses:
+def aligned_loss(raw: Raw, batch: Batch, anchors: Tensor, divisor: Divisor = own_count) -> Losses:
     """Each face takes the anchors whose score and predicted box fit it best.
 
     The best anchor's class target is the square root of its IoU: tiny faces, whose IoU is low
@@ -97,7 +114,7 @@ def aligned_loss(raw: Raw, batch: Batch, anchors: Tensor) -> Losses:
         target = torch.zeros_like(logits)
         target[image, anchor] = quality * batch.probability[face]
         weight = _crop_weight(batch, faces, len(logits))
-        count = (target * weight).sum().clamp(min=1)
+        count = divisor((target * weight).sum())
         blocked = batch.ignore.clone()
         blocked[image, anchor] = False
 
@@ -111,7 +128,7 @@ def aligned_loss(raw: Raw, batch: Batch, anchors: Tensor) -> Losses:
     return {
         "class": 2 * class_loss,
         "box": 2 * box_loss,
-        "landmark": 0.2 * _landmark_loss(raw, batch, priors, image, anchor, face, weight),
+        "landmark": 0.2 * _landmark_loss(raw, batch, priors, image, anchor, face, weight, divisor),
     }
 
 
@@ -138,13 +155,14 @@ def _landmark_loss(
     anchor: Tensor,
     face: Tensor,
     weight: Tensor,
+    divisor: Divisor,
 ) -> Tensor:
     """Smooth L1 on the landmark code, over the pairs whose face has landmarks."""
     weight = weight * batch.has_landmarks[face]
     wanted = encode_points(batch.landmarks[face], priors)
     said = raw.landmark_deltas[image, anchor]
     error = functional.smooth_l1_loss(said, wanted, reduction="none").sum(1)
-    return (error * weight).sum() / weight.sum().clamp(min=1)
+    return (error * weight).sum() / divisor(weight.sum())
 
 
 def _highest(value: Tensor, group: Tensor, groups: int) -> Tensor:
