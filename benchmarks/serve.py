@@ -70,11 +70,11 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def serving(workers: int) -> Iterator[Server]:
+def serving(workers: int, *options: str) -> Iterator[Server]:
     """Starts a server on a free port of this machine."""
     command = [sys.executable, "-m", "featherface", "serve", "--port", "0"]
     with subprocess.Popen(
-        [*command, "--workers", str(workers)], stderr=subprocess.PIPE, text=True
+        [*command, "--workers", str(workers), *options], stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stderr
         url = json.loads(process.stderr.readline())["url"]

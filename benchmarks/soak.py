@@ -15,7 +15,7 @@ RESULTS = Path(__file__).resolve().parent / "results" / "soak.jsonl"
 
 HEAD = """# Bad inputs tried, faults survived
 
-`make soak` does all of it again, in under an hour on two cores; each row has its own command. A
+`make soak` does all of it again, in about an hour on two cores; each row has its own command. A
 fault is anything but what `SECURITY.md` promises. A row that was left out says why.
 
 | what | tried | outcome | faults | minutes | command | date, load |
@@ -45,6 +45,7 @@ Load is that of the system when the part began; 0 is a quiet machine. Processor:
   reached the terminal.
 - A journal with lines of another kind ended a run with a traceback.
 - A picture at which a whole `batch` was killed three times was taken for what killed it.
+- The same video came out with other bytes now and then: x264 with AVX-512 plans differently.
 """
 
 

@@ -76,6 +76,14 @@ class ImageError(ValueError):
     """A picture that cannot be used; the message names it and gives the reason."""
 
 
+class FormatError(ImageError):
+    """No picture of the formats that are read, by how it begins."""
+
+
+class SizeError(ImageError):
+    """More pixels or bytes than are allowed, or than there is memory for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fit:
     """How a picture lies in the network's input: at the top left, scaled by one factor.
@@ -120,8 +128,9 @@ def load(picture: Picture) -> Pixels:
         (H, W, 3) uint8; an RGB array is returned as it is, without a copy.
 
     Raises:
-        ImageError: no such file, an empty, broken or unknown file, more than `MAX_PIXELS`, or
-            an array of another type or shape.
+        FormatError: a file of an unknown format.
+        SizeError: more than `MAX_PIXELS`.
+        ImageError: no such file, an empty or broken one, or an array of another type or shape.
         TypeError: something that is no picture at all.
     """
     if isinstance(picture, np.ndarray):
@@ -228,16 +237,14 @@ def opened(picture: Picture) -> Iterator[Image.Image]:
             with Path(picture).open("rb") as stream:
                 yield _identify(stream, os.fstat(stream.fileno()).st_size)
     except ImageError as error:
-        raise ImageError(f"{name}: {error}") from None
+        raise type(error)(f"{name}: {error}") from None
     except FileNotFoundError as error:
         raise ImageError(f"{name}: no such file") from error
     except Image.DecompressionBombError as error:  # of plugins that look at sizes too
         limit = f"{min(MAX_PIXELS, 2 * (Image.MAX_IMAGE_PIXELS or MAX_PIXELS)):,}"
-        raise ImageError(
-            f"{name}: has more than {limit} pixels, wanted fewer; shrink it"
-        ) from error
+        raise SizeError(f"{name}: has more than {limit} pixels, wanted fewer; shrink it") from error
     except MemoryError as error:
-        raise ImageError(f"{name}: does not fit in memory, shrink it first") from error
+        raise SizeError(f"{name}: does not fit in memory, shrink it first") from error
     except Exception as error:  # broken files make the decoders raise nearly anything
         raise ImageError(f"{name}: cannot be read ({error or type(error).__name__})") from error
 
@@ -270,32 +277,38 @@ def _check_ordinary(path: Path) -> None:
 def _identify(stream: IO[bytes], length: int) -> Image.Image:
     """Reads no more than the header.
 
-    As `Image.open` does, but without its limit, which warns at one size and fails at another.
+    As `Image.open` does, but without its limit, which warns at one size and fails at another, and
+    telling what is broken from what is of another format.
     """
     if length == 0:
         raise ImageError("is empty, wanted a picture")
     if length > MAX_BYTES * MAX_PIXELS:
-        raise ImageError(f"has {length:,} bytes, more than a picture of {MAX_PIXELS:,} pixels")
+        raise SizeError(f"has {length:,} bytes, more than a picture of {MAX_PIXELS:,} pixels")
     if not set(FORMATS) <= Image.OPEN.keys():
         Image.init()
     start = stream.read(16)
+    is_known = False
     for format in FORMATS:
         factory, accept = Image.OPEN[format]
         try:
             if accept and accept(start) is not True:  # a text tells what is not installed
                 continue
+            is_known = True
             stream.seek(0)
             image = factory(stream, "")
         except (SyntaxError, IndexError, TypeError, struct.error):  # none of this format, after all
             continue
         return _check_size(image)
-    raise ImageError(f"is broken, or no picture of these: {', '.join(FORMATS)}")
+    if is_known:
+        raise ImageError("is broken, wanted a whole picture")
+    raise FormatError(f"is no picture of these formats: {', '.join(FORMATS)}")
 
 
 def _check_size(image: Image.Image) -> Image.Image:
     width, height = image.size
     if not 0 < width * height <= MAX_PIXELS:
-        raise ImageError(
+        kind = SizeError if width * height else ImageError
+        raise kind(
             f"has {width} x {height} pixels, wanted 1 to {MAX_PIXELS:,} in all; shrink it, or set "
             "FEATHERFACE_MAX_PIXELS"
         )
@@ -343,14 +356,14 @@ def _pad(pixels: Pixels, picture: Picture) -> Pixels:
     """Fills up at the right and the bottom to multiples of `MULTIPLE`.
 
     Raises:
-        ImageError: the picture is so narrow that this makes far more of it than is allowed.
+        SizeError: the picture is so narrow that this makes far more of it than is allowed.
     """
     height, width = (-(-side // MULTIPLE) * MULTIPLE for side in pixels.shape[:2])
     if (height, width) == pixels.shape[:2]:
         return np.ascontiguousarray(pixels)
     if height * width > 2 * MAX_PIXELS:
         sides = f"{pixels.shape[1]} x {pixels.shape[0]}"
-        raise ImageError(f"{_name(picture)}: {sides} pixels are too narrow a strip, cut it up")
+        raise SizeError(f"{_name(picture)}: {sides} pixels are too narrow a strip, cut it up")
     padded = np.full((height, width, 3), PADDING, np.uint8)
     padded[: pixels.shape[0], : pixels.shape[1]] = pixels
     return padded

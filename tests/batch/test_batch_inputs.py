@@ -217,4 +217,4 @@ def test_hidden_files_and_linked_folders_are_left_out(
 def test_the_broken_picture_says_what_detect_says(answer: Rows) -> None:
     (row,) = (row for row in answer if row["error"])
     assert row["path"] == BROKEN
-    assert row["error"].startswith("is broken, or no picture of these")
+    assert row["error"].startswith("is no picture of these formats")

@@ -50,3 +50,9 @@ def test_the_committed_page_says_what_the_rows_say() -> None:
     rows = read()
     assert RESULTS.with_suffix(".md").read_text(encoding="utf-8") == page(rows)
     assert all(row["faults"] == 0 for row in rows)
+
+
+def test_every_part_of_the_soak_has_its_row() -> None:
+    killed = {f"kill -9: {name}" for name in kills.JOBS}
+    wanted = {"pictures", "other inputs", "many files", "clients", *bad_files.TRIED, *killed}
+    assert {row["what"] for row in read()} == wanted

@@ -133,7 +133,7 @@ def test_what_fails_is_named_and_the_rest_is_done(album: Path, capsys: Output) -
     assert blur("in", "out") == 1
     out, err = capsys.readouterr()
     assert "6 files: 4 done, 0 done but unsure, 2 failed" in out
-    assert "text.jpg: is broken" in err
+    assert "text.jpg: is no picture of these formats" in err
     assert "text.mp4: cannot be opened as a video" in err
     assert files(album / "out") == ["a.jpg", "none.png", "sub/film.mp4", "sub/two.png"]
 

@@ -65,6 +65,19 @@ def test_vp9_in_webm(tmp_path: Path) -> None:
     assert len(films.read(tmp_path / "copy.webm")) == 5
 
 
+def test_the_processor_makes_no_difference(
+    tmp_path: Path, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy(film, tmp_path / "fast.mp4")
+    form = FORMATS[".mp4"]
+    plain = form.options["x264-params"] + ":asm=0"
+    monkeypatch.setitem(
+        FORMATS, ".mp4", form._replace(options=form.options | {"x264-params": plain})
+    )
+    copy(film, tmp_path / "plain.mp4")
+    assert (tmp_path / "fast.mp4").read_bytes() == (tmp_path / "plain.mp4").read_bytes()
+
+
 def test_a_varying_frame_rate_is_kept(tmp_path: Path) -> None:
     ticks = [0, 40, 45, 300, 301, 1000, 1040, 5000]
     frames = films.moving_faces(8).frames

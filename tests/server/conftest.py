@@ -1,13 +1,17 @@
-"""What the tests of the server share."""
+"""What the tests of the server share; bad requests are those of the benchmark that soaks it."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from serving import Gate, Serve, Served, serving
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+sys.path.insert(0, str(BENCHMARKS))
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import httpx
 import pytest
 from serving import Serve, Served, picture, wait_until
 
+from bad_clients import POST, WRONG
 from featherface.server import connection
 
-POST = b"POST /v1/detect HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\n"
 LONG = 10_000_000  # more than the buffers of the system take
 
 
@@ -82,20 +82,7 @@ def test_a_client_that_asks_first_sends_no_body_in_vain(serve: Serve) -> None:
             assert client.recv(4096).startswith(line)
 
 
-@pytest.mark.parametrize(
-    "request_bytes",
-    [
-        pytest.param(POST + b"Content-Length: 99\r\n\r\nabc", id="shorter than it says"),
-        pytest.param(POST + b"Content-Length: 3\r\n\r\nabc and more", id="longer than it says"),
-        pytest.param(POST + b"Content-Length: many\r\n\r\n", id="no number"),
-        pytest.param(POST + b"Content-Length: -1\r\n\r\n", id="negative"),
-        pytest.param(POST + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", id="two"),
-        pytest.param(POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", id="no chunk"),
-        pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc" * 40, id="TLS"),
-        pytest.param(b"GET / HTTP/1.1\r\nA: " + b"b" * 100_000, id="a head too long"),
-        pytest.param(b"GET /%00%ff%0a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", id="odd"),
-    ],
-)
+@pytest.mark.parametrize("request_bytes", WRONG.values(), ids=WRONG)
 def test_a_request_that_is_wrong_harms_nobody_else(served: Served, request_bytes: bytes) -> None:
     with served.connect() as client:
         client.sendall(request_bytes)

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 from serving import Serve, Served, picture, wait_until
 
+from bad_clients import FORM_TYPE, FORMS
 from featherface.server.limits import Limits
 
 
@@ -121,28 +122,11 @@ def test_a_body_of_another_type_is_refused(
     assert set(answer.json()) == {"error", "request_id"}
 
 
-PART = b'--x\r\nContent-Disposition: form-data; name="a"; filename="f"\r\n\r\n'
-
-
-@pytest.mark.parametrize(
-    ("body", "status", "words"),
-    [
-        (PART + picture(), 400, "last boundary"),
-        (PART + picture() + b"\r\n", 400, "last boundary"),
-        (b"--x--\r\n", 422, "no picture"),
-        (b"--y\r\n\r\n--y--\r\n", 400, "boundary"),
-        (b"", 400, "last boundary"),
-        (b'--x\r\nContent-Disposition: form-data; name="score"\r\n\r\n1\r\n--x--', 422, "no file"),
-        (b"--x\r\n\r\nabc\r\n--x--\r\n", 422, "no file"),
-        (b"--x\r\n" + b"A: b\r\n" * 1000 + b"\r\n\r\n--x--\r\n", 400, "boundary"),
-        (b"--x\r\nA: " + b"b" * 100_000 + b"\r\n\r\n\r\n--x--\r\n", 400, "boundary"),
-        ((PART + b"a\r\n") * 17 + b"--x--\r\n", 413, "16 pictures"),
-    ],
-)
+@pytest.mark.parametrize(("body", "status", "words"), FORMS)
 def test_a_form_that_is_none_is_refused(
     served: Served, body: bytes, status: int, words: str
 ) -> None:
-    answer = served.detect(body, headers={"Content-Type": "multipart/form-data; boundary=x"})
+    answer = served.detect(body, headers={"Content-Type": FORM_TYPE})
     assert answer.status_code == status, answer.text
     assert words in answer.json()["error"]
 
