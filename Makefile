@@ -1,5 +1,5 @@
 # The same commands for people, pre-commit and CI. Activate a virtual environment first.
-.PHONY: install check test docs diagrams bench soak picture clean
+.PHONY: install check test docs diagrams bench soak weights picture clean
 
 install: ## everything that development needs
 	python -m pip install -c constraints.txt -e ".[dev]"
@@ -36,6 +36,19 @@ soak: ## bad inputs, odd files, bad clients, kills at random moments: about an h
 	python benchmarks/bad_files.py
 	python benchmarks/bad_clients.py
 	python benchmarks/kills.py
+
+DATA ?= ../shared/data
+BACKBONE ?= ../shared/weights/featherface_v1_widerface.safetensors
+TRAIN = torchrun --nproc-per-node 2 -m featherface
+weights: ## the method that made the shipped weights, from a backbone to a graph: five hours; goes on where it was
+	$(TRAIN) train configs/dense.toml runs/dense --data $(DATA) --weights $(BACKBONE) --crops 131648
+	$(TRAIN) train configs/dense_multibox.toml runs/dense_multibox --data $(DATA) --weights runs/dense/model.safetensors
+	featherface prune configs/prune.toml runs/prune --data $(DATA) --weights runs/dense_multibox/model.safetensors
+	$(TRAIN) train configs/pruned.toml runs/pruned --data $(DATA) --weights runs/prune/pruned.safetensors
+	$(TRAIN) train configs/large_crops.toml runs/large_crops --data $(DATA) --weights runs/pruned/model.safetensors
+	featherface calibrate runs/large_crops/model.safetensors $(DATA)/faces/val runs/nano_b_enhanced.safetensors
+	featherface export runs/nano_b_enhanced.safetensors runs/nano_b_enhanced.onnx
+	featherface export runs/nano_b_enhanced.safetensors runs/nano_b_enhanced_int8.onnx --int8 $(DATA)/faces/train
 
 picture: ## the collage and, by the shipped weights, the pictures of the README and of docs/
 	python assets/make_collage.py

@@ -130,11 +130,13 @@ def _starts(entrants: Sequence[Entrant], starts: int, tell: Tell) -> list[list[t
     return found
 
 
-def accuracies(entrants: Sequence[Entrant], folder: Path, *, tell: Tell) -> tuple[Accuracy, ...]:
-    """How well every detector finds the faces of a labelled folder, at the original size."""
-    labels = read_labels(folder)
+def accuracies(
+    entrants: Sequence[Entrant], folder: Path, *, shrink: float, tell: Tell
+) -> tuple[Accuracy, ...]:
+    """How well every detector finds the faces of a labelled folder, shrunk so many times first."""
+    labels = [label.shrunk(shrink) for label in read_labels(folder)]
     conditions = [
-        Conditions("original", score=FLOOR, overlap=OVERLAPS[entrant.family])
+        Conditions("original", score=FLOOR, overlap=OVERLAPS[entrant.family], shrink=shrink)
         for entrant in entrants
     ]
     reports = []
@@ -151,7 +153,8 @@ def accuracies(entrants: Sequence[Entrant], folder: Path, *, tell: Tell) -> tupl
             detector=entrant.name,
             labels="/".join(folder.resolve().parts[-2:]),
             pictures=len(labels),
-            faces=report.measures["all"].faces,
+            faces={name: each.faces for name, each in report.measures.items()},
+            shrink=shrink,
             conditions=str(condition),
             ap={name: _figure(each.ap) for name, each in report.measures.items()},
             ap_gain={name: _gain(difference(own[name], known[name])) for name in own},

@@ -16,7 +16,7 @@ from cyclopts import App
 
 from featherface import ModelError
 from featherface import weights as shipped
-from table import README, RESULTS, ROWS, TABLES, publish
+from table import README, RESULTS, ROWS, SHRINK, TABLES, publish
 
 V1 = "featherface_v1_widerface.safetensors"
 
@@ -45,7 +45,8 @@ def main(
     `pip install -e ".[dev]"`.
 
     Args:
-        weights: Our network, an .onnx file or one to export; the one that ships if not given.
+        weights: Our network, an .onnx file or one to export; if not given, the one that ships,
+            and the one with integers that ships.
         v1: FeatherFace V1, likewise; if not given, `weights/featherface_v1_widerface.safetensors`
             in the shared folder.
         int8: Our network with integers, an .onnx file from `featherface export --int8`, to take
@@ -73,9 +74,19 @@ def main(
         folder = Path(name)
         try:
             v1_graph = _graph(v1 or shared / "weights" / V1, folder / "featherface_v1.onnx")
-            ours = _ours(weights, folder)
+            ours = _graph(weights, folder / "ours.onnx") if weights else _shipped(folder)
+            int8 = int8 or (None if weights else _shipped(folder, "_int8"))
             entrants = enter_all(ours, v1_graph, shared / "peers", folder=folder, int8=int8)
-            found = accuracies(entrants, labels or shared / "data" / "faces" / "val", tell=_tell)
+            found = tuple(
+                row
+                for shrink in (1, SHRINK)
+                for row in accuracies(
+                    entrants,
+                    labels or shared / "data" / "faces" / "val",
+                    shrink=shrink,
+                    tell=_tell,
+                )
+            )
         except (OSError, ModelError, ValueError) as error:
             print(f"peers.py: {error}", file=sys.stderr)
             return 2
@@ -91,12 +102,10 @@ def main(
     return 0
 
 
-def _ours(file: Path | None, folder: Path) -> Path:
-    """The graph of our network: the one that ships, or one from the file given."""
-    if file is not None:
-        return _graph(file, folder / "ours.onnx")
-    copy = folder / f"{shipped.DEFAULT}.onnx"
-    copy.write_bytes(shipped.read(shipped.DEFAULT))
+def _shipped(folder: Path, suffix: str = "") -> Path:
+    """A copy of a graph that ships."""
+    copy = folder / f"{shipped.DEFAULT}{suffix}.onnx"
+    copy.write_bytes(shipped.read(copy.stem))
     return copy
 
 

@@ -31,7 +31,7 @@ def draw(run: Run, path: Path) -> None:
     with mpl.rc_context({"font.size": 10}):
         figure = Figure(figsize=SIZE, dpi=DPI, layout="constrained")
         axes = figure.add_subplot()
-        for each, colour in zip(run.accuracies, COLOURS, strict=False):
+        for each, colour in zip(run.shrunk(), COLOURS, strict=False):
             x = times[each.detector]
             told = {mark: each.ap[band] for band, (_, mark) in BANDS.items()}
             known = {mark: y for mark, y in told.items() if y is not None}

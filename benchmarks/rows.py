@@ -84,9 +84,10 @@ class Accuracy:
         detector: its name.
         labels: the folder.
         pictures: in it.
-        faces: labelled, those to be ignored left out.
+        faces: labelled, those to be ignored left out, by their height.
+        shrink: how many times smaller pictures and faces were made first.
         conditions: size, score floor, suppression.
-        ap: average precision at IoU 0.5, by the height of the faces; None where there are none.
+        ap: average precision at IoU 0.5, likewise; None where there are none.
         ap_gain: what `ap` is above that of the reference, and the 95% interval of that over
             pictures (low, high), likewise.
         recall: at precision 0.9, likewise.
@@ -97,7 +98,8 @@ class Accuracy:
     detector: str
     labels: str
     pictures: int
-    faces: int
+    faces: dict[str, int]
+    shrink: float
     conditions: str
     ap: dict[str, float | None]
     ap_gain: dict[str, list[float | None]]
@@ -116,7 +118,10 @@ KINDS = {Cost: "cost", Speed: "speed", Accuracy: "accuracy"}
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """All rows of one run; detectors in the order in which tables show them."""
+    """All rows of one run; detectors in the order in which tables show them.
+
+    `accuracies` has every detector once for each `shrink`.
+    """
 
     machine: Machine
     costs: tuple[Cost, ...]
@@ -127,6 +132,10 @@ class Run:
     def detectors(self) -> list[str]:
         """Their names."""
         return [cost.detector for cost in self.costs]
+
+    def shrunk(self, times: float = 1.0) -> list[Accuracy]:
+        """Accuracies on pictures made so many times smaller."""
+        return [each for each in self.accuracies if each.shrink == times]
 
 
 def write(run: Run, path: Path) -> None:

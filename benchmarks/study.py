@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--pixels", type=Path, help="folder for the decoded pictures")
     parser.add_argument("--jobs", type=int, default=2, help="trainings side by side")
     given = parser.parse_args()
-    study = tomllib.loads(given.study.read_text())
+    study = read_toml(given.study)
     rows = RESULTS / f"{given.study.stem}.jsonl"
     done = read_rows(rows)
     missing = [run for run in runs_of(study) if not any(is_row_of(run, row) for row in done)]
@@ -77,6 +77,11 @@ def main() -> None:
         list(pool.map(go, missing))
     target = rows.with_suffix(".md")
     write_atomically(target, table(given.study, study, read_rows(rows)).encode())
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A study or a recipe."""
+    return tomllib.loads(path.read_text())
 
 
 def runs_of(study: dict[str, Any]) -> list[Run]:
@@ -121,7 +126,7 @@ def perform(run: Run, study: dict[str, Any], given: argparse.Namespace) -> dict[
     folder = given.runs / given.study.stem / run.folder
     folder.mkdir(parents=True, exist_ok=True)
     recipe = folder / "recipe.toml"
-    settings = merged(tomllib.loads(Path(study["recipe"]).read_text()), run.settings)
+    settings = merged(read_toml(Path(study["recipe"])), run.settings)
     recipe.write_text(to_toml(settings))
     verb = ["distill" if run.teacher else "train", recipe, folder]
     options = ["--data", given.shared / "data", "--seed", run.seed, "--quiet"]

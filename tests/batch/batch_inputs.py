@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 import tarfile
 import time
 from collections.abc import Callable, Sequence
@@ -20,6 +23,7 @@ from featherface.batch.places import place_of
 from featherface.batch.plan import finished
 from featherface.image import Fitted
 
+ROOT = Path(__file__).resolve().parents[2]
 BROKEN = "05.png"
 ROWS_A_GROUP = 5
 Rows = list[dict[str, Any]]
@@ -95,3 +99,65 @@ class Slow(Detector):
 
     def __reduce__(self) -> tuple[type[Detector], tuple[str]]:
         return type(self), (self._weights,)
+
+
+class Deadly(Slow):
+    """The system ends its process at one of the pictures, as it does for want of memory."""
+
+    def find(self, pictures: Sequence[Fitted], *, score: float | None = None) -> list[Detections]:
+        if pictures[0].fit.size[1] == 128 and pictures[0].pixels[0, 63, 0] > 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Detector.find(self, pictures, score=score)
+
+
+STUCK = "FEATHERFACE_TEST_STUCK"
+RUN = """
+import sys
+from importlib import import_module
+from batch_inputs import Stuck
+from featherface.batch.part import Job
+
+source, output, graph, engine = sys.argv[1:]
+engine = import_module(f"featherface.batch.{engine}")
+job = Job.begin(source, output, Stuck(graph), part=12)
+list(engine.run(job, [0], workers=1))
+"""
+
+
+class Stuck(Detector):
+    """Does not come to an end with a picture 96 pixels wide while there is the file STUCK names.
+
+    That it has come so far, it tells in the file.
+    """
+
+    def find(self, pictures: Sequence[Fitted], *, score: float | None = None) -> list[Detections]:
+        file = Path(os.environ.get(STUCK, "nowhere"))
+        if pictures[0].fit.size[1] == 96 and file.exists():
+            file.write_text("reached")
+            while file.exists():
+                time.sleep(0.02)
+        return super().find(pictures, score=score)
+
+    def __reduce__(self) -> tuple[type[Detector], tuple[str]]:
+        return type(self), (self._weights,)
+
+
+def start(source: Path, output: Path, graph: Path, engine: str) -> subprocess.Popen[bytes]:
+    """A run of one part with `Stuck`, in a process with a group of its own."""
+    there = [str(ROOT / "src"), str(Path(__file__).parent)]
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN, str(source), str(output), str(graph), engine],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(there)},
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def wait_until_stuck() -> None:
+    """Waits for a `Stuck` to get stuck, and makes the file ready for the next one."""
+    file = Path(os.environ[STUCK])
+    deadline = time.monotonic() + 120
+    while not file.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    file.write_text("")

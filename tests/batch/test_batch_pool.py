@@ -4,36 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Sequence
 from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
 
-from featherface import Detections, Detector
-from featherface.image import Fitted
+from featherface import Detector
 
 pytest.importorskip("pyarrow", reason='needs pyarrow: pip install "featherface[batch]"')
 
-from batch_inputs import Slow, do_all, files_of, rows_of
+from batch_inputs import Deadly, Slow, do_all, files_of, rows_of
 
 from featherface.batch import pool
 from featherface.batch.part import GUILTY, Job
 
 needs_kill = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
-
-
-def is_deadly(picture: Fitted) -> bool:
-    return picture.fit.size[1] == 128 and picture.pixels[0, 63, 0] > 0
-
-
-class Deadly(Slow):
-    """The system ends its process at one of the pictures, as it does for want of memory."""
-
-    def find(self, pictures: Sequence[Fitted], *, score: float | None = None) -> list[Detections]:
-        if is_deadly(pictures[0]):
-            os.kill(os.getpid(), signal.SIGKILL)
-        return Detector.find(self, pictures, score=score)
 
 
 @needs_kill

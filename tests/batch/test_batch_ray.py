@@ -19,12 +19,23 @@ pytest.importorskip("pyarrow", reason='needs pyarrow: pip install "featherface[b
 pytest.importorskip("ray", reason='needs Ray: pip install "featherface[ray]"')
 
 import ray
-from batch_inputs import Slow, do_all, files_of, names_in, rows_of
+from batch_inputs import (
+    STUCK,
+    Deadly,
+    Slow,
+    do_all,
+    files_of,
+    names_in,
+    rows_of,
+    start,
+    wait_until_stuck,
+)
 from ray.cluster_utils import Cluster
 from s3 import serving
 
 from featherface.batch import cluster as engine
-from featherface.batch.part import Job
+from featherface.batch.attempts import Attempt
+from featherface.batch.part import GUILTY, Job
 from featherface.batch.places import place_of
 from featherface.recipes import batch
 
@@ -35,7 +46,9 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="a cluster on one machine is for Linux"),
 ]
 
-HEALTH = {  # a node is dead when it has not answered five times, instead of half a minute
+SETTINGS = {
+    "worker_niceness": 0,  # others that work on this machine would hold the actors up
+    # A node is dead when it has not answered five times, instead of half a minute.
     "health_check_initial_delay_ms": 0,
     "health_check_period_ms": 1000,
     "health_check_timeout_ms": 3000,
@@ -45,13 +58,14 @@ NODE = {"num_cpus": 1, "object_store_memory": 80 * 1024 * 1024}
 
 
 @pytest.fixture(scope="module")
-def nodes() -> Iterator[Cluster]:
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A cluster of two nodes with a processor each, and this process connected to it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "src"), str(Path(__file__).parent)]))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("FEATHERFACE_TEST_PAUSE", "0.1")
-        head = {**NODE, "include_dashboard": False, "_system_config": HEALTH}
+        patch.setenv(STUCK, str(tmp_path_factory.mktemp("stuck") / "stuck"))
+        head = {**NODE, "include_dashboard": False, "_system_config": SETTINGS}
         cluster = Cluster(initialize_head=True, head_node_args=head)
         try:
             cluster.add_node(**NODE)
@@ -82,6 +96,18 @@ def raylet_of(node: object) -> int:
     return int(node.all_processes["raylet"][0].process.pid)  # type: ignore[attr-defined]
 
 
+def wait_for_end_of_actors(nodes: Cluster) -> None:
+    """Ray ends them when their driver has died."""
+    deadline = time.monotonic() + 120
+    while any(
+        "MapWorker" in name
+        for node in nodes.list_all_nodes()
+        for name in children(raylet_of(node)).values()
+    ):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
 def test_the_command_gives_what_a_run_here_gives(
     nodes: Cluster, pictures: Path, tmp_path: Path, toy_graph: Path, detector: Detector
 ) -> None:
@@ -91,6 +117,41 @@ def test_the_command_gives_what_a_run_here_gives(
     assert status == 0
     assert rows_of(out) == whole
     assert files_of(out) == files_of(tmp_path / "whole")
+
+
+def test_a_picture_that_kills_its_actor_gets_an_error(
+    nodes: Cluster, pictures: Path, tmp_path: Path, toy_graph: Path, detector: Detector
+) -> None:
+    whole = do_all(pictures, tmp_path / "whole", detector, part=12)
+    job = Job.begin(str(pictures), str(tmp_path / "out"), Deadly(toy_graph), part=12)
+    (outcome,) = engine.run(job, [0], workers=1)
+    assert outcome.failure == ""
+    rows = rows_of(tmp_path / "out")
+    (guilty,) = (at for at, row in enumerate(rows) if row["error"] == GUILTY)
+    assert rows[guilty]["path"] == f"{pictures}/sub/11.png"
+    assert [rows[:guilty], rows[guilty + 1 :]] == [whole[:guilty], whole[guilty + 1 :]]
+
+
+def test_a_driver_killed_at_one_picture_again_and_again(
+    nodes: Cluster,
+    pictures: Path,
+    tmp_path: Path,
+    toy_graph: Path,
+    detector: Detector,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = do_all(pictures, tmp_path / "whole", detector, part=12)
+    monkeypatch.setenv("RAY_ADDRESS", nodes.address)
+    stuck = Path(os.environ[STUCK])
+    stuck.touch()
+    for _ in range(3):  # after the first of them, pictures are noted
+        driver = start(pictures, tmp_path / "out", toy_graph, "cluster")
+        wait_until_stuck()
+        driver.kill()
+        driver.communicate()
+        wait_for_end_of_actors(nodes)
+    stuck.unlink()
+    assert do_all(pictures, tmp_path / "out", detector, part=12) == whole
 
 
 def test_an_actor_and_then_a_node_are_killed(
@@ -108,6 +169,8 @@ def test_an_actor_and_then_a_node_are_killed(
         for name in names_in(folder):
             (place_of(source) / name).write((folder / name).read_bytes())
         job = Job.begin(source, output, Slow(toy_graph), part=2)
+        for number in range(20):  # as if all had been begun before: pictures are noted
+            Attempt(place_of(output), number, job.run)
         (second,) = (node for node in nodes.list_all_nodes() if node is not nodes.head_node)
         killed = []
         numbers = []

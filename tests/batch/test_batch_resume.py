@@ -18,9 +18,9 @@ from featherface.cli import main
 
 pytest.importorskip("pyarrow", reason='needs pyarrow: pip install "featherface[batch]"')
 
-from batch_inputs import Rows, do_all, files_of, rows_of
+from batch_inputs import STUCK, Rows, do_all, files_of, rows_of, start, wait_until_stuck
 
-from featherface.batch.attempts import DEADLY, HOPELESS, Attempt, PartError
+from featherface.batch.attempts import ALONE, BEFORE, DEADLY, HOPELESS, Attempt, PartError
 from featherface.batch.part import GUILTY, Job
 from featherface.batch.places import place_of
 
@@ -189,17 +189,44 @@ def test_killed_with_its_workers(here: Path, detector: Detector) -> None:
     assert [path.name for path in Path("out").glob(".*")] == []
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+@pytest.mark.parametrize("is_whole", [True, False], ids=["all processes", "the first process"])
+def test_a_run_killed_at_one_picture_again_and_again_ends_as_if_undisturbed(
+    here: Path,
+    toy_graph: Path,
+    detector: Detector,
+    monkeypatch: pytest.MonkeyPatch,
+    is_whole: bool,
+) -> None:
+    whole = do_all(here / "in", "whole", detector, part=12)
+    Path("stuck").touch()
+    monkeypatch.setenv(STUCK, str(here / "stuck"))
+    for _ in range(3):  # after the first of them, pictures are noted
+        process = start(here / "in", here / "out", toy_graph, "pool")
+        wait_until_stuck()
+        if is_whole:
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+        process.communicate()  # ends when the workers have ended too
+    assert do_all(here / "in", "out", detector, part=12) == whole
+
+
+def die(run: str, *, last: int) -> Attempt:
+    """Somebody of this run looks at pictures of the first part, and does not outlive the last."""
+    attempt = Attempt(place_of("out"), 0, run)
+    for index in range(last + 1):
+        attempt.at(index)
+    return attempt
+
+
 def test_a_picture_that_kills_is_found_out(here: Path, detector: Detector) -> None:
     job = Job.begin("in", "out", detector, part=12)
-    output = place_of("out")
-    Attempt(output, 0)  # and its process dies, somewhere
-    for death in range(DEADLY):
-        attempt = Attempt(output, 0)
+    die(job.run, last=BEFORE)
+    for _ in range(DEADLY // ALONE):
+        attempt = die(job.run, last=7)
         assert attempt.is_careful
         assert attempt.guilty == frozenset()
-        for index in range(8):
-            attempt.at(index)  # dies at 7
-        assert death < DEADLY
     assert job.do(0).failure == ""
     rows = rows_of("out")
     assert [row["error"] for row in rows].count(GUILTY) == 1
@@ -207,33 +234,46 @@ def test_a_picture_that_kills_is_found_out(here: Path, detector: Detector) -> No
     assert len(rows) == 12
 
 
+def test_a_picture_that_takes_the_run_down_each_time_is_found_out(
+    here: Path, detector: Detector
+) -> None:
+    whole = do_all("in", "whole", detector, part=12)
+    for last in (BEFORE, *DEADLY * [7]):
+        attempt = die(Job.begin("in", "out", detector, part=12).run, last=last)
+        assert attempt.guilty == frozenset()
+    assert Job.begin("in", "out", detector, part=12).do(0).failure == ""
+    rows = rows_of("out")
+    assert rows[7]["error"] == GUILTY
+    assert [*rows[:7], *rows[8:]] == [*whole[:7], *whole[8:]]
+
+
 def test_a_part_that_always_kills_is_given_up_and_may_be_tried_again(
     here: Path, detector: Detector
 ) -> None:
     job = Job.begin("in", "out", detector, part=12)
-    for _ in range(HOPELESS):
-        Attempt(place_of("out"), 0)
-    assert "processes died over it" in job.do(0).failure
+    for _ in range(HOPELESS // ALONE):
+        die(job.run, last=BEFORE)
+    assert "the processes that began it died" in job.do(0).failure
     assert job.do(0).failure == ""
 
 
 def test_deaths_here_and_there_blame_nobody(here: Path, detector: Detector) -> None:
     whole = do_all("in", "whole", detector, part=12)
     job = Job.begin("in", "out", detector, part=12)
-    for last in (1, 5, 3, 9):
-        attempt = Attempt(place_of("out"), 0)
-        for index in range(last):
-            attempt.at(index)
+    for last in (0, 4, 2, 8):
+        die(job.run, last=last)
     assert job.do(0).failure == ""
     assert rows_of("out") == whole
 
 
-def test_the_last_attempt_raises_by_itself(tmp_path: Path) -> None:
-    (tmp_path / "_attempts").mkdir()
-    for _ in range(HOPELESS):
-        Attempt(place_of(str(tmp_path)), 3)
-    with pytest.raises(PartError, match="died over it"):
-        Attempt(place_of(str(tmp_path)), 3)
+def test_runs_that_end_before_the_first_picture_do_not_give_a_part_up_soon(
+    here: Path, detector: Detector
+) -> None:
+    (here / "out" / "_attempts").mkdir(parents=True)
+    for number in range(HOPELESS):
+        die(f"run {number}", last=BEFORE)
+    with pytest.raises(PartError, match="the processes that began it died"):
+        die("the last", last=BEFORE)
 
 
 def test_a_missing_ray_is_named(

@@ -56,7 +56,7 @@ def test_a_small_run(toy_graph: Path, tmp_path: Path, shared: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     run = read(tmp_path / "results" / "peers.jsonl")
     assert run.detectors == ["featherface toy", "FeatherFace V1", "YuNet-n", "SCRFD-500M"]
-    assert [row.labels for row in run.accuracies] == ["some/few"] * 4
+    assert [row.labels for row in run.accuracies] == ["some/few"] * 8
     yunet_n = [row for row in run.speeds if row.detector == "YuNet-n"]
     assert [row.forward_ratio for row in yunet_n] == [1] * 4
     assert all(min(row.forward_ms, row.end_ms, row.fit_ms) > 0 for row in run.speeds)

@@ -9,7 +9,6 @@ import pytest
 
 import study
 from featherface.recipes.config import read_recipe
-from study import tomllib
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDIES = sorted((ROOT / "benchmarks" / "studies").glob("*.toml"))
@@ -18,14 +17,14 @@ STUDIES.remove(ROOT / "benchmarks" / "studies" / "base.toml")
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_every_arm_is_a_recipe(path: Path, tmp_path: Path) -> None:
-    about = tomllib.loads(path.read_text())
+    about = study.read_toml(path)
     runs = study.runs_of(about)
     assert len({run.folder for run in runs}) == len(runs)
-    base = tomllib.loads((ROOT / about["recipe"]).read_text())
+    base = study.read_toml(ROOT / about["recipe"])
     for run in runs:
         recipe = tmp_path / f"{run.folder}.toml"
         recipe.write_text(study.to_toml(study.merged(base, run.settings)))
-        assert tomllib.loads(recipe.read_text()) == study.merged(base, run.settings)
+        assert study.read_toml(recipe) == study.merged(base, run.settings)
         config = read_recipe(recipe)
         assert config.fit.crops == about["set"]["fit"]["crops"]
         assert bool(config.distill) == bool(run.teacher)
@@ -37,7 +36,7 @@ def test_the_table_is_that_of_the_rows(path: Path) -> None:
     rows = study.read_rows(results.with_suffix(".jsonl"))
     if not rows:
         pytest.skip(f"{path.name} has not been run yet")
-    about = tomllib.loads(path.read_text())
+    about = study.read_toml(path)
     name = path.relative_to(ROOT)
     assert results.read_text() == study.table(name, about, rows)
     assert all(any(study.is_row_of(run, row) for run in study.runs_of(about)) for row in rows)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from featherface.evaluation.prediction import FACTORS, Conditions, mirror, predict
+from featherface.evaluation.prediction import FACTORS, Conditions, mirror, predict, shrink
 from featherface.image import Fitted
 from featherface.types import Detections
 
@@ -62,6 +62,27 @@ def test_all_conditions_answer_in_pixels_of_the_picture(
     assert spotter.seen == seen
     assert np.abs(found.boxes - BOX).max() <= 1.01  # what resizing blurs
     assert len(found) == 1
+
+
+@pytest.mark.parametrize("side", [96, 97])
+def test_a_shrunk_picture_has_its_pixels_at_exact_fractions(side: int) -> None:
+    pixels = np.zeros((side, 160, 3), np.uint8)
+    pixels[32:64, 96:128] = 255
+    small = shrink(pixels, 2)
+    assert small.shape == (48, 80, 3)
+    wanted = np.zeros_like(small)
+    wanted[16:32, 48:64] = 255
+    np.testing.assert_array_equal(small, wanted)
+    assert shrink(np.zeros((3, 1, 3), np.uint8), 4).shape == (1, 1, 3)
+
+
+def test_shrinking_comes_before_the_size(picture: Path) -> None:
+    spotter = Spotter()
+    found = predict(spotter, picture, Conditions("original", 0.02, 0.4, shrink=2))
+    assert spotter.seen == [(64, 96)]  # 48 x 80, padded to 32
+    np.testing.assert_array_equal(found.boxes, [np.array(BOX) / 2])
+    assert str(Conditions("original", 0.02, 0.4, shrink=2)).startswith("shrunk 2 times, score")
+    assert str(Conditions(640, 0.02, 0.4, shrink=2)).startswith("shrunk 2 times, then long side")
 
 
 def test_several_scales_keep_the_best_box_and_mirrored_landmarks(picture: Path) -> None:

@@ -133,6 +133,13 @@ def test_wider_face_with_its_lists(shared: Path) -> None:
     assert data.pictures[0] == shared / "data" / "wider_gt" / picture
 
 
+def test_labels_shrink_with_their_pictures(labels: Path) -> None:
+    data = open_data(labels, None, shrink=2)
+    assert data.labels is not None
+    for name, boxes in zip(FACES, data.truth.boxes, strict=True):
+        np.testing.assert_array_equal(boxes, np.array(FACES[name]).reshape(-1, 4) / 2)
+
+
 def test_misuse_says_what_to_type(tmp_path: Path, labels: Path) -> None:
     with pytest.raises(ValueError, match=r"either labels, .* or --wider"):
         main()
@@ -140,5 +147,9 @@ def test_misuse_says_what_to_type(tmp_path: Path, labels: Path) -> None:
         main(labels, wider=tmp_path)
     with pytest.raises(ValueError, match="give one"):
         main(labels, weights="x", results=tmp_path)
+    with pytest.raises(ValueError, match="goes with labels alone"):
+        main(labels, shrink=2, plots=tmp_path)
+    with pytest.raises(ValueError, match="wanted 1 or more"):
+        main(labels, shrink=0.5)
     with pytest.raises(FileNotFoundError, match=r"neither wider_face_val\.mat nor"):
         main(wider=tmp_path)

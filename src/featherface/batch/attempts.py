@@ -3,6 +3,9 @@
 A process that is killed, most often for want of memory, leaves its note behind. Whoever begins the
 part again then notes each picture before looking at it. A picture at which two more processes die
 is left out, with an error in its row; a part that kills five before its first picture is given up.
+If the whole run ended with the process, most likely somebody ended it, wherever it was: only when
+that has happened five times does it count as one death. So what is stopped again and again ends as
+if undisturbed, and a picture that takes the run down each time still does not do so for ever.
 The notes lie in `_attempts/` in the output, one a part under way, so that they outlive everything.
 """
 
@@ -15,8 +18,10 @@ from featherface.batch.places import Place
 from featherface.batch.plan import DIGITS
 
 FOLDER = "_attempts"
-DEADLY = 2  # deaths at one picture that make it guilty: a killed node is no fault of the picture
-HOPELESS = 5  # deaths before the first picture that make a part so
+ALONE = 5  # what a death weighs that the run outlived
+TOGETHER = 1  # and one that it did not
+DEADLY = 2 * ALONE  # at one picture makes it guilty: a killed node is no fault of the picture
+HOPELESS = 5 * ALONE  # before the first picture makes a part so
 BEFORE = -1  # the picture that none is noted as yet
 
 
@@ -35,39 +40,46 @@ class Attempt:
     guilty: frozenset[int]
     is_careful: bool
 
-    def __init__(self, output: Place, number: int) -> None:
+    def __init__(self, output: Place, number: int, run: str) -> None:
         """Takes note that the part is begun.
+
+        Args:
+            output: where the notes are.
+            number: of the part.
+            run: what no other start of the command calls itself.
 
         Raises:
             PartError: it was begun too often.
             OSError: the note cannot be read or written.
         """
         self._note = output / FOLDER / f"{number:0{DIGITS}}"
-        self._deaths = self._count()
+        self._run = run
+        self._blame = self._weigh()
         self.guilty = frozenset(
-            at for at, deaths in self._deaths.items() if at != BEFORE and deaths >= DEADLY
+            at for at, blame in self._blame.items() if at != BEFORE and blame >= DEADLY
         )
-        self.is_careful = bool(self._deaths)
-        if self._deaths[BEFORE] >= HOPELESS:
+        self.is_careful = bool(self._blame)
+        if self._blame[BEFORE] >= HOPELESS:
             self.end()  # the next start may try again
             raise PartError(
-                f"{HOPELESS} processes died over it before they had noted a picture, perhaps for "
-                "want of memory"
+                "the processes that began it died before they had noted a picture, again and "
+                "again, perhaps for want of memory"
             )
         self._write(BEFORE)
 
-    def _count(self) -> Counter[int]:
-        """Deaths by the picture they came at."""
+    def _weigh(self) -> Counter[int]:
+        """What the deaths weigh, by the picture they came at."""
         try:
             facts = json.loads(self._note.read())
         except FileNotFoundError:
             return Counter()
-        deaths = Counter({int(at): times for at, times in facts["deaths"].items()})
-        deaths[facts["at"]] += 1
-        return deaths
+        blame = Counter({int(at): weight for at, weight in facts["blame"].items()})
+        blame[facts["at"]] += ALONE if facts["run"] == self._run else TOGETHER
+        return blame
 
     def _write(self, at: int) -> None:
-        self._note.write(json.dumps({"deaths": self._deaths, "at": at}).encode())
+        facts = {"blame": self._blame, "at": at, "run": self._run}
+        self._note.write(json.dumps(facts).encode())
 
     def at(self, index: int) -> None:
         """Notes that this picture is looked at next, if that is worth a note."""

@@ -7,6 +7,7 @@ other: a part that is finished is not done again, and a file appears whole.
 from __future__ import annotations
 
 import time
+import uuid
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -57,12 +58,14 @@ class Job:
         output: the same for the output.
         plan: the output's.
         detector: finds the faces; a copy opens its weights anew.
+        run: the start of the command that this is, for its notes.
     """
 
     source: str
     output: str
     plan: Plan
     detector: Detector
+    run: str
 
     @classmethod
     def begin(
@@ -94,7 +97,8 @@ class Job:
         )
         plan = settle(given, target, options)
         (target / FOLDER).make_folder()
-        return cls(_everywhere(given, source), _everywhere(target, output), plan, detector)
+        places = _everywhere(given, source), _everywhere(target, output)
+        return cls(*places, plan, detector, uuid.uuid4().hex)
 
     def check(self) -> None:
         """Makes sure that this machine would do what the others do.
@@ -117,7 +121,7 @@ class Job:
             if target.is_file():
                 return Outcome(number, *count(target))
             start = time.perf_counter()
-            attempt = Attempt(output, number)
+            attempt = Attempt(output, number, self.run)
             try:
                 counts = self._make(number, output, target, attempt)
             finally:  # an error is no death

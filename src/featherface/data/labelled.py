@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +53,11 @@ class LabelledImage:
         wanted = ((count, 4), (count, 5, 2), (count,), (count,), (count,))
         if found != wanted:
             raise ValueError(f"the labels of {self.path} have shapes {found}, wanted {wanted}")
+
+    def shrunk(self, times: float) -> LabelledImage:
+        """The labels of the picture made so many times smaller."""
+        boxes, landmarks = (v / np.float32(times) for v in (self.boxes, self.landmarks))
+        return replace(self, boxes=boxes, landmarks=landmarks)
 
     def __len__(self) -> int:
         """Boxes, ignore regions included."""

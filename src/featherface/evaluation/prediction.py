@@ -1,7 +1,9 @@
 """Under which conditions pictures are looked at, which is half of what a figure means.
 
 Three in the field go by names: the original size; a long side of 640, called VGA; and several
-scales with their mirror images, whose boxes are pooled and suppressed together.
+scales with their mirror images, whose boxes are pooled and suppressed together. Whatever the
+condition, pictures can be made smaller first: then there are many small faces in them, and people
+or machines have labelled these when they were larger and easier to see.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
+from PIL import Image
 
 from featherface.boxes import nms
 from featherface.image import Fitted, fit, load
@@ -39,11 +42,13 @@ class Conditions:
         size: "original", the pixels of the long side, or "multiscale".
         score: boxes that score less are not reported.
         overlap: IoU above which the weaker of two boxes is suppressed.
+        shrink: pictures are made so many times smaller before all else.
     """
 
     size: int | Literal["original", "multiscale"]
     score: float
     overlap: float
+    shrink: float = 1.0
 
     def __str__(self) -> str:
         if self.size == "original":
@@ -52,19 +57,34 @@ class Conditions:
             scale = f"scales {', '.join(f'{factor:g}' for factor in FACTORS)} and mirrored"
         else:
             scale = f"long side {self.size}"
+        if self.shrink != 1:
+            shrunk = f"shrunk {self.shrink:g} times"
+            scale = shrunk if self.size == "original" else f"{shrunk}, then {scale}"
         return f"{scale}, score floor {self.score:g}, suppression IoU {self.overlap:g}"
 
 
 def predict(finder: Finder, picture: Path, conditions: Conditions) -> Detections:
-    """The faces of one picture, best score first.
+    """The faces of one picture, best score first, in pixels of the picture once it is shrunk.
 
     Raises:
         ImageError: the picture cannot be read.
     """
+    source = shrink(load(picture), conditions.shrink) if conditions.shrink != 1 else picture
     if conditions.size == "multiscale":
-        return _pool(finder, load(picture), conditions)
+        return _pool(finder, load(source), conditions)
     long_side = None if conditions.size == "original" else conditions.size
-    return finder.find([fit(picture, long_side=long_side)], score=conditions.score)[0]
+    return finder.find([fit(source, long_side=long_side)], score=conditions.score)[0]
+
+
+def shrink(pixels: Pixels, times: float) -> Pixels:
+    """Averages areas of times x times pixels; what does not fill one at the far ends is cut off.
+
+    So every pixel (x, y) of the picture lies at exactly (x / times, y / times).
+    """
+    height, width = (max(1, int(side / times)) for side in pixels.shape[:2])
+    window = (0, 0, min(width * times, pixels.shape[1]), min(height * times, pixels.shape[0]))
+    image = Image.fromarray(pixels)
+    return np.asarray(image.resize((width, height), Image.Resampling.BOX, box=window))
 
 
 def _pool(finder: Finder, pixels: Pixels, conditions: Conditions) -> Detections:

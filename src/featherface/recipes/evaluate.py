@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import shlex
 import sys
 from collections.abc import Sequence
@@ -100,6 +101,7 @@ def main(
     size: Annotated[
         Literal["original", "multiscale"] | int, Parameter(show_choices=False)
     ] = "original",
+    shrink: float = 1.0,
     score_floor: float = 0.001,
     threads: int = 1,
     write: Annotated[Path | None, Parameter(name="--write-results")] = None,
@@ -120,6 +122,8 @@ def main(
             the official evaluation, in it, in ground_truth or in wider_face_split.
         size: "original", the pixels that the longer side is scaled to (640 is the VGA protocol),
             or "multiscale": half, whole and double size, each mirrored too.
+        shrink: Make pictures, and the faces in them, so many times smaller first. 2 turns faces
+            that could be labelled well into small ones: an honest test of those.
         score_floor: Boxes that score less are left out. A high floor costs recall, most of all when
             scores are probabilities (`featherface calibrate`): many a face scores under 0.02 then.
         threads: Processor threads that share the work on a picture.
@@ -129,7 +133,14 @@ def main(
         compare: Tell the gain over an earlier --json file, with the interval of chance.
         row: Append a row to the Markdown table in this file.
     """
-    data = open_data(labels, wider)
+    if shrink != 1 and (wider or results or write or plots):
+        raise ValueError(
+            "--shrink: goes with labels alone; --wider, --results, --write-results and --plots know"
+            " the pictures at their own size"
+        )
+    if not 1 <= shrink < math.inf:
+        raise ValueError(f"--shrink {shrink:g}: wanted 1 or more, how many times smaller")
+    data = open_data(labels, wider, shrink=shrink)
     old = read_record(compare) if compare else None
     if results:
         if weights:
@@ -137,7 +148,7 @@ def main(
         predictions = read_results(results, data.truth.names)
         found = Found(predictions, results.name, "", "result files as they are")
     else:
-        conditions = Conditions(size, score_floor, OVERLAP)
+        conditions = Conditions(size, score_floor, OVERLAP, shrink)
         found = look(load_predictor(weights, threads=threads), data.pictures, conditions)
     if write:
         write_results(write, data.truth.names, found.predictions)
@@ -164,8 +175,8 @@ def main(
         plot(plots, record, found.predictions, data.pictures)
 
 
-def open_data(labels: Path | None, wider: Path | None) -> Data:
-    """The pictures to look at.
+def open_data(labels: Path | None, wider: Path | None, *, shrink: float = 1.0) -> Data:
+    """The pictures to look at; labels are of the pictures made so many times smaller.
 
     Raises:
         ValueError: not exactly one of the two is given.
@@ -185,7 +196,7 @@ def open_data(labels: Path | None, wider: Path | None) -> Data:
             )
     elif wider or not labels:
         raise ValueError("give either labels, as in `featherface evaluate FOLDER`, or --wider")
-    images = read_labels(labels)
+    images = [image.shrunk(shrink) for image in read_labels(labels)]
     folder = labels.parent if labels.is_file() else labels
     name = "/".join(folder.resolve().parts[-2:])
     return Data(name, labelled.truth_of(images), [image.path for image in images], images)

@@ -14,6 +14,7 @@ import numpy as np
 from featherface import boxes, weights
 from featherface.image import Fit, Fitted, Picture, fit
 from featherface.metadata import ModelError, ModelInfo
+from featherface.runtime.large import add_large_faces
 from featherface.runtime.session import Session
 from featherface.runtime.tiles import SMALLEST, find_in_tiles
 from featherface.types import Detections
@@ -70,7 +71,8 @@ class Detector:
                 the picture, up or down, so that its longer side has so many pixels.
             tiles: looks at pictures that are larger (after scaling to `size`) in overlapping
                 tiles of so many pixels, and shrunk for large faces: the network's memory no
-                longer grows with the picture. None looks at each picture at once.
+                longer grows with the picture. None looks at each picture at once, and
+                at one of more than 1280 pixels again, shrunk to 640, for large faces.
             threads: processor threads that share the work on one picture.
 
         Raises:
@@ -161,10 +163,11 @@ class Detector:
     def find(self, pictures: Sequence[Fitted], *, score: float | None = None) -> list[Detections]:
         """Finds the faces of pictures that went through `fit`: the second half of `detect`."""
         look = partial(self._look, score=self.score if score is None else _check_score(score))
-        if self.tiles is None:
-            return look(pictures)
-        tiles = partial(find_in_tiles, look, side=self.tiles, overlap=OVERLAP)
-        return [to_picture(tiles(picture), picture.fit) for picture in pictures]
+        if self.tiles is not None:
+            tiles = partial(find_in_tiles, look, side=self.tiles, overlap=OVERLAP)
+            return [to_picture(tiles(picture), picture.fit) for picture in pictures]
+        more = partial(add_large_faces, look, overlap=OVERLAP)
+        return [more(*seen) for seen in zip(pictures, look(pictures), strict=True)]
 
     def _look(self, pictures: Sequence[Fitted], *, score: float) -> list[Detections]:
         """Pictures of the same shape go through the graph together."""

@@ -68,7 +68,7 @@ def find_in_tiles(look: Look, picture: Fitted, *, side: int, overlap: float) -> 
         np.concatenate([view.landmarks for view in views]),
     )
     view_of = np.repeat(np.arange(len(views)), [len(view) for view in views])
-    return seen[_merge(seen.boxes, seen.scores, view_of, overlap)]
+    return seen[merge(seen.boxes, seen.scores, view_of, overlap)]
 
 
 def _levels(pixels: Pixels, side: int) -> Iterator[tuple[Pixels, Fit]]:
@@ -109,7 +109,7 @@ def _is_cut(
     return either
 
 
-def _merge(boxes: Floats, scores: Floats, views: Integers, overlap: float) -> Integers:
+def merge(boxes: Floats, scores: Floats, views: Integers, overlap: float) -> Integers:
     """Indices of the faces kept, best score first.
 
     Suppression as in `boxes.nms`; between views also what is part of a better face goes.
