@@ -22,7 +22,7 @@ from featherface.training import loop
 from featherface.training.average import Average
 from featherface.training.checkpoint import CheckpointError, load_model, load_state, save_state
 from featherface.training.loop import FitConfig, fit
-from featherface.training.losses import CRITERIA, Losses, aligned_loss
+from featherface.training.losses import CRITERIA, Divisor, Losses, aligned_loss
 
 STEPS, BATCH = 5, 2
 STEP_SECONDS = 31.0  # as the clock goes here: every step is logged
@@ -214,8 +214,8 @@ def test_a_loss_or_gradient_that_is_not_finite_stops_the_run(
 ) -> None:
     steps = count()
 
-    def criterion(raw: Raw, batch: Batch, anchors: Tensor) -> Losses:
-        losses = aligned_loss(raw, batch, anchors)
+    def criterion(raw: Raw, batch: Batch, anchors: Tensor, divisor: Divisor) -> Losses:
+        losses = aligned_loss(raw, batch, anchors, divisor)
         if next(steps) == 2:
             if bad == "loss":
                 return losses | {"box": losses["box"] * float("nan")}
