@@ -46,8 +46,6 @@ Load is that of the system when the part began; 0 is a quiet machine. Processor:
 - A journal with lines of another kind ended a run with a traceback.
 - A picture at which a whole `batch` was killed three times was taken for what killed it.
 - The same video came out with other bytes now and then: x264 with AVX-512 plans differently.
-- The same video came out with other bytes now and then: x264 with AVX-512 plans differently.
-- A picture at which a whole `batch` was killed three times was taken for what killed it.
 """
 
 
