@@ -6,14 +6,16 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from featherface.anchors import FEATHERFACE_V1, NANO_B, AnchorSpec, make_anchors
-from featherface.data.loader import stream
+from featherface.data.loader import Batch, stream
 from featherface.models.layers import normalise
 from featherface.models.nano_b import NanoB, NanoBConfig
 from featherface.models.zoo import nano_b_enhanced
@@ -24,7 +26,7 @@ from featherface.recipes.train import main as train
 from featherface.recipes.train import open_data
 from featherface.training.checkpoint import CheckpointError, load_model, load_state, save_model
 from featherface.training.distill import DistillationCriterion, DistillConfig, nested_anchors
-from featherface.training.losses import aligned_loss
+from featherface.training.losses import Divisor, aligned_loss
 from featherface.training.teacher import load_teacher
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -113,15 +115,30 @@ def test_two_processes_learn_the_same_weights(recipe: Path, drawn: Path, tmp_pat
     size = (config.crop.size,) * 2
     anchors = torch.from_numpy(make_anchors(NANO_B, size))
     rows = torch.from_numpy(nested_anchors(FEATHERFACE_V1, NANO_B, size))
-    gradients = []
-    for rank in (0, 1):
-        batch = next(stream(crops, batch=2, workers=0, rank=rank, ranks=2))
+    batches = [next(stream(crops, batch=2, workers=0, rank=rank, ranks=2)) for rank in (0, 1)]
+
+    def gradient(batch: Batch, divisor: Divisor) -> Tensor:
         criterion = DistillationCriterion(
             aligned_loss, load_teacher(teacher), rows, DistillConfig()
         )
-        losses = criterion(model(normalise(batch.images)), batch, anchors)
+        losses = criterion(model(normalise(batch.images)), batch, anchors, divisor)
         torch.stack(list(losses.values())).sum().backward()
-        gradients.append(criterion.log_variance.grad)
+        assert criterion.log_variance.grad is not None
+        return criterion.log_variance.grad
+
+    counts: list[list[Tensor]] = [[], []]  # by rank, what each divisor is asked for
+
+    def counted(rank: int, count: Tensor) -> Tensor:
+        counts[rank].append(count)
+        return count.clamp(min=1)
+
+    for rank, batch in enumerate(batches):
+        gradient(batch, partial(counted, rank))
+    together = [sum(pair).clamp(min=1) / 2 for pair in zip(*counts, strict=True)]
+    gradients = []
+    for batch in batches:
+        asked = iter(together)
+        gradients.append(gradient(batch, lambda _, asked=asked: next(asked)))
     last = state["optimiser"]["param_groups"][-1]["params"][0]
     found = state["optimiser"]["state"][last]["exp_avg"]
     torch.testing.assert_close(found, 0.1 * (gradients[0] + gradients[1]) / 2, rtol=1e-3, atol=1e-5)
