@@ -1,0 +1,37 @@
+"""The page on the modules for small faces says what was measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from featherface.evaluation.average_precision import Measure
+from featherface.evaluation.bootstrap import Samples
+from modules import PAGE, RESULTS, block, draw, gain, mean
+from table import END, START
+
+
+def test_the_page_and_its_plot_are_those_of_the_measures(tmp_path: Path) -> None:
+    told = json.loads((RESULTS / "modules.json").read_text())
+    shown = PAGE.read_text("utf-8").partition(f"{START}\n")[2].partition(END)[0]
+    assert shown == block(told)
+    draw(told, tmp_path / "again.png")
+    assert (tmp_path / "again.png").read_bytes() == (
+        PAGE.parent / "pictures" / "modules.png"
+    ).read_bytes()
+
+
+def test_the_gain_is_that_of_the_means_over_seeds_on_the_same_photographs() -> None:
+    seeds = [
+        Samples(Measure(10, ap, recall), np.array([ap, 0.5]), np.array([recall, 0.5]))
+        for ap, recall in ((0.4, 0.5), (0.6, 0.7))
+    ]
+    ours = mean(seeds, "recall")
+    assert ours.value == pytest.approx(0.6)
+    assert ours.samples == pytest.approx([0.6, 0.5])
+    found = gain(ours, mean(seeds[:1], "recall"))
+    assert found.value == pytest.approx(0.2)
+    assert found.samples == pytest.approx([0.2, 0.0])
