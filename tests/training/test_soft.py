@@ -17,7 +17,7 @@ from featherface.models.nano_b import NanoB
 from featherface.pruning.soft import soft_pruning
 from featherface.pruning.surgery import choose_channels, cut_network
 from featherface.training.loop import FitConfig, fit
-from featherface.training.losses import Losses, multibox_loss
+from featherface.training.losses import Divisor, Losses, multibox_loss, own_count
 from featherface.training.recovery import Recovery, recalibrate
 
 NARROW = ((4, 4, 6, 6, 6, 6), (9,) * 6, (13, 11))
@@ -91,8 +91,8 @@ def test_a_trial_gives_the_same_loss_again_and_leaves_nothing(
 
 
 def test_a_loss_that_is_no_number_is_an_error(recovery: Recovery, tmp_path: Path) -> None:
-    def broken(raw: Raw, batch: Batch, anchors: Tensor) -> Losses:
-        losses = multibox_loss(raw, batch, anchors)
+    def broken(raw: Raw, batch: Batch, anchors: Tensor, divisor: Divisor = own_count) -> Losses:
+        losses = multibox_loss(raw, batch, anchors, divisor)
         return losses if raw.box_deltas.requires_grad else {"class": torch.tensor(float("nan"))}
 
     with pytest.raises(FloatingPointError, match="validation loss is nan"):

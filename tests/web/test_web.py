@@ -104,7 +104,7 @@ def test_faces_are_those_of_python_to_a_fraction_of_a_pixel(tmp_path: Path) -> N
         for name, size, score in [
             ("collage.png", "original", 0.5),
             ("collage.png", 640, 0.3),
-            ("collage.png", 1500, 0.5),
+            ("collage.png", 1250, 0.5),
             ("large.png", 800, 0.5),
             ("astronaut.png", 333, 0.5),
             ("clear.png", "original", 0.5),
