@@ -130,6 +130,29 @@ def _starts(entrants: Sequence[Entrant], starts: int, tell: Tell) -> list[list[t
     return found
 
 
+def network_costs(
+    entrants: Sequence[Entrant], *, rounds: int, repeats: int, tell: Tell
+) -> dict[str, dict[str, float]]:
+    """What each network takes at 640 x 640 on one thread, the first one's time being 1."""
+    times = race(
+        entrants,
+        {SQUARE: picture_for(SQUARE)},
+        threads=[1],
+        rounds=rounds,
+        repeats=repeats,
+        tell=lambda turn: tell(f"round {turn + 1} of {rounds}"),
+    )[Event(SQUARE, 1, "forward")]
+    return {
+        entrant.name: {
+            "parameters": entrant.parameters,
+            "gmac": round(count_macs(entrant.file, size=SQUARE) / 1e9, 4),
+            "forward_ms": round(times.median()[who], 2),
+            "forward_ratio": round(times.ratio(0)[who], 3),
+        }
+        for who, entrant in enumerate(entrants)
+    }
+
+
 def accuracies(
     entrants: Sequence[Entrant], folder: Path, *, shrink: float, tell: Tell
 ) -> tuple[Accuracy, ...]:

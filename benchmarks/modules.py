@@ -32,11 +32,9 @@ from featherface.evaluation.prediction import Conditions, predict
 from featherface.files import write_atomically
 from featherface.runtime.detector import OVERLAP, Detector
 from machine import this_machine
-from measure import SQUARE, picture_for
-from onnx_cost import count_macs
-from race import Event, race
-from study import FLOOR, is_row_of, read_rows, read_toml, runs_of
-from table import replace_block
+from measure import network_costs
+from study import FLOOR, Run, is_row_of, read_rows, read_toml, runs_of
+from table import SHRINK, replace_block
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -44,7 +42,7 @@ STUDY = HERE / "studies" / "ablation.toml"
 PAGE = HERE.parent / "docs" / "modules.md"
 PLOT = "modules.png"
 BANDS = ("all", "<16", "16-32", "<32")
-SHRINK = {"original": 1.0, "half": 2.0}
+SCALES = {"original": 1, "half": SHRINK}
 """How many times smaller pictures are made; heights of faces are those that they have then."""
 
 TITLES = {"original": "pictures as they are", "half": "pictures shrunk to half"}
@@ -90,12 +88,13 @@ def main(
     images = read_labels(labels)
     found: Found = {}
     for run in done:
-        for scale in SHRINK:
+        for scale, shrink in SCALES.items():
             print(f"{run.folder}, {scale}", flush=True)
             graph = runs / run.folder / "model.onnx"
-            found[run.arm, run.seed, scale] = sample(graph, images, SHRINK[scale])
-    seeds = {arm: [run.seed for run in done if run.arm == arm] for arm in order(study, done)}
-    graphs = {arm: runs / run_of(done, arm).folder / "model.onnx" for arm in seeds}
+            found[run.arm, run.seed, scale] = sample(graph, images, shrink)
+    trained = by_arm(study, done)
+    seeds = {arm: [run.seed for run in of_arm] for arm, of_arm in trained.items()}
+    graphs = {arm: runs / first.folder / "model.onnx" for arm, (first, *_) in trained.items()}
     told = {
         "arms": [
             {"arm": arm, "seeds": seeds[arm], **cost, "scales": scales(found, arm, seeds)}
@@ -109,14 +108,11 @@ def main(
     draw(told, page.parent / "pictures" / PLOT)
 
 
-def order(study: Row, done: Sequence[Any]) -> list[str]:
-    """The arms that there is a training of, as the study has them."""
-    return [arm["name"] for arm in study["arm"] if any(run.arm == arm["name"] for run in done)]
-
-
-def run_of(done: Sequence[Any], arm: str) -> Any:
-    """The first training of an arm."""
-    return next(run for run in done if run.arm == arm)
+def by_arm(study: Row, done: Sequence[Run]) -> dict[str, list[Run]]:
+    """The trainings of each arm that has any, in the study's order of arms."""
+    names = [arm["name"] for arm in study["arm"]]
+    trained = {name: [run for run in done if run.arm == name] for name in names}
+    return {name: of_arm for name, of_arm in trained.items() if of_arm}
 
 
 def sample(graph: Path, images: Sequence[LabelledImage], shrink: float) -> dict[str, Samples]:
@@ -133,7 +129,7 @@ def scales(found: Found, arm: str, seeds: dict[str, list[int]]) -> Row:
     first = next(iter(seeds))
     shared = [seed for seed in seeds[arm] if seed in seeds[first]]
     told: Row = {}
-    for scale in SHRINK:
+    for scale in SCALES:
         told[scale] = {}
         for band in BANDS:
             new = [found[arm, seed, scale][band] for seed in seeds[arm]]
@@ -168,30 +164,14 @@ def told_with(value: float, samples: np.ndarray) -> list[float]:
     return [round(each, 4) for each in (value, *interval(samples))]
 
 
-def costs(graphs: dict[str, Path], rounds: int, repeats: int) -> dict[str, Row]:
-    """Parameters, multiply-accumulates and milliseconds of each arm's network."""
+def costs(graphs: dict[str, Path], rounds: int, repeats: int) -> dict[str, dict[str, float]]:
+    """What each arm's network takes."""
     with tempfile.TemporaryDirectory() as name:
         entrants = [
             enter(arm, "featherface", graph, Detector(graph).info.parameters, Path(name))
             for arm, graph in graphs.items()
         ]
-        times = race(
-            entrants,
-            {SQUARE: picture_for(SQUARE)},
-            threads=[1],
-            rounds=rounds,
-            repeats=repeats,
-            tell=lambda turn: print(f"round {turn + 1} of {rounds}", flush=True),
-        )[Event(SQUARE, 1, "forward")]
-        return {
-            entrant.name: {
-                "parameters": entrant.parameters,
-                "gmac": round(count_macs(entrant.file, size=SQUARE) / 1e9, 4),
-                "forward_ms": round(times.median()[who], 2),
-                "forward_ratio": round(times.ratio(0)[who], 3),
-            }
-            for who, entrant in enumerate(entrants)
-        }
+        return network_costs(entrants, rounds=rounds, repeats=repeats, tell=print)
 
 
 def block(told: Row) -> str:

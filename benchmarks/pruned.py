@@ -22,9 +22,7 @@ from featherface.evaluation.prediction import Conditions, predict
 from featherface.files import write_atomically
 from featherface.runtime.detector import OVERLAP, Detector
 from machine import this_machine
-from measure import SQUARE, picture_for
-from onnx_cost import count_macs
-from race import Event, race
+from measure import network_costs
 from study import BANDS
 
 RESULTS = Path(__file__).parent / "results"
@@ -66,32 +64,14 @@ def main(
             for key, file in (("dense", dense), ("pruned", pruned))
         ]
         found = {entrant.name: _accuracy(entrant, labels) for entrant in entrants}
-        pictures = {SQUARE: picture_for(SQUARE)}
-        times = race(
-            entrants,
-            pictures,
-            threads=[1],
-            rounds=rounds,
-            repeats=repeats,
-            tell=lambda turn: print(f"round {turn + 1} of {rounds}", flush=True),
-        )
-    forward = times[Event(SQUARE, 1, "forward")]
+        costs = network_costs(entrants, rounds=rounds, repeats=repeats, tell=print)
     row = {
         "crops": crops,
         "trial": about["trial"],
         "rates": about["rates"],
         "losses": about["losses"],
         "difference": about["largest_difference_silenced_to_cut"],
-        "networks": {
-            entrant.name: {
-                "parameters": entrant.parameters,
-                "gmac": round(count_macs(entrant.file, size=SQUARE) / 1e9, 4),
-                "forward_ms": round(forward.median()[who], 2),
-                "forward_ratio": round(forward.ratio(0)[who], 3),
-                **found[entrant.name],
-            }
-            for who, entrant in enumerate(entrants)
-        },
+        "networks": {name: {**cost, **found[name]} for name, cost in costs.items()},
         "machine": asdict(this_machine()),
     }
     file = results / "pruned.jsonl"
