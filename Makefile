@@ -40,12 +40,12 @@ soak: ## bad inputs, odd files, bad clients, kills at random moments: about an h
 DATA ?= ../shared/data
 BACKBONE ?= ../shared/weights/featherface_v1_widerface.safetensors
 TRAIN = torchrun --nproc-per-node 2 -m featherface
-weights: ## the method that made the shipped weights, from a backbone to a graph: five hours; goes on where it was
+weights: ## the method that made the shipped weights, from a backbone to a graph: hours; goes on where it was
 	$(TRAIN) train configs/dense.toml runs/dense --data $(DATA) --weights $(BACKBONE) --crops 131648
 	$(TRAIN) train configs/dense_multibox.toml runs/dense_multibox --data $(DATA) --weights runs/dense/model.safetensors
 	featherface prune configs/prune.toml runs/prune --data $(DATA) --weights runs/dense_multibox/model.safetensors
-	$(TRAIN) train configs/pruned.toml runs/pruned --data $(DATA) --weights runs/prune/pruned.safetensors
-	$(TRAIN) train configs/large_crops.toml runs/large_crops --data $(DATA) --weights runs/pruned/model.safetensors
+	featherface train configs/pruned.toml runs/pruned --data $(DATA) --weights runs/prune/pruned.safetensors
+	featherface train configs/large_crops.toml runs/large_crops --data $(DATA) --weights runs/pruned/model.safetensors
 	featherface calibrate runs/large_crops/model.safetensors $(DATA)/faces/val runs/nano_b_enhanced.safetensors
 	featherface export runs/nano_b_enhanced.safetensors runs/nano_b_enhanced.onnx
 	featherface export runs/nano_b_enhanced.safetensors runs/nano_b_enhanced_int8.onnx --int8 $(DATA)/faces/train

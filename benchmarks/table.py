@@ -26,7 +26,7 @@ Input 640 × 640, everybody in ONNX Runtime, turn by turn in one run (`{command}
 in brackets the time as a multiple of {reference}'s. {machine}.
 AP: average precision at IoU 0.5 on {labels}, all faces and those
 less than 32 pixels high; in brackets, of those when the pictures are shrunk to half first, which
-gives {small:,} small faces whose labels do not depend on who could still see them.
+gives {small:,} small faces that were labelled at twice the size.
 [How it is measured, and what to make of it](benchmarks/README.md) ·
 [all figures](benchmarks/results/peers.md)
 

@@ -14,7 +14,7 @@ from featherface.runtime.detector import OVERLAP
 from featherface.training.checkpoint import load_model, save_model
 
 FLOOR = 0.05  # what scores less is hardly ever a face, and there is a lot of it
-SHRINK = (1, 2)  # at half the size too, where small faces are many and all of them labelled
+SHRINK = (1, 2)  # at half the size too, where small faces are many, labelled at twice their size
 
 
 def main(weights: Path, labels: Path, output: Path, *, threads: int = 1) -> None:

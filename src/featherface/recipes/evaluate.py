@@ -123,7 +123,7 @@ def main(
         size: "original", the pixels that the longer side is scaled to (640 is the VGA protocol),
             or "multiscale": half, whole and double size, each mirrored too.
         shrink: Make pictures, and the faces in them, so many times smaller first. 2 turns faces
-            that could be labelled well into small ones: an honest test of those.
+            that were labelled at twice the size into small ones.
         score_floor: Boxes that score less are left out. A high floor costs recall, most of all when
             scores are probabilities (`featherface calibrate`): many a face scores under 0.02 then.
         threads: Processor threads that share the work on a picture.
