@@ -30,7 +30,7 @@ class _Format(NamedTuple):
 
 
 # x264's planning with AVX-512 depends on more than the pictures, so that the same film came out
-# with other bytes now and then; this takes the version for any processor, at no measurable cost.
+# with other bytes now and then; this takes the version for any processor.
 _PLAN = {"x264-params": "cpu-independent=1"}
 _H264 = ("libx264", {"crf": "18", "preset": "veryfast", **_PLAN})
 _VP9 = ("libvpx-vp9", {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "5", "row-mt": "1"})
