@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import struct
+import sys
 import threading
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -243,3 +245,14 @@ def test_many_threads_may_ask_at_once(serve: Serve) -> None:
     assert {answer.status_code for answer in answers} == {200}
     assert len({json.dumps(answer.json()) for answer in answers}) == 1
     assert len([thread for thread in threading.enumerate() if thread.name not in names]) <= 18
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no priorities")
+def test_pictures_give_way_to_the_event_loop(serve: Serve) -> None:
+    before = set(threading.enumerate())
+    serve(workers=2).detect(picture(2))
+    nice = {"picture": set(), "other": set()}  # type: dict[str, set[int]]
+    for thread in set(threading.enumerate()) - before:
+        kind = "picture" if thread.name.startswith("picture") else "other"
+        nice[kind].add(os.getpriority(os.PRIO_PROCESS, thread.native_id or 0))
+    assert min(nice["picture"]) > max(nice["other"])

@@ -7,17 +7,22 @@ the cores as processes would, and one copy of the weights.
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
-from threading import Thread
+from threading import Thread, get_native_id
 from typing import Generic, TypeVar
 
 from featherface.server.limits import Lease, Limits, busy
 
 AHEAD = 2
 """Pictures handed to the threads for each of them: none waits for the event loop in between."""
+
+NICE = 4
+"""How much the threads give way to the event loop, which has little to do and must do it soon."""
 
 T = TypeVar("T")
 
@@ -115,6 +120,7 @@ class Workers:
 
     def _work(self) -> None:
         """What each thread does; a picture that nobody waits for any longer is left out."""
+        _give_way()
         while item := self._handed.get():
             result: object = None
             failure: Exception | None = None
@@ -125,3 +131,10 @@ class Workers:
                 failure = error
             item.answer.get_loop().call_soon_threadsafe(self._end, item, result, failure)
             del item, result, failure  # nothing of a picture stays until the next one comes
+
+
+def _give_way() -> None:
+    """Lets the event loop's thread go first; elsewhere than on Linux all threads are alike."""
+    if sys.platform == "linux":
+        own = get_native_id()
+        os.setpriority(os.PRIO_PROCESS, own, os.getpriority(os.PRIO_PROCESS, own) + NICE)
