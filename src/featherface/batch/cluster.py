@@ -1,9 +1,9 @@
 """The engine for many machines: Ray Data with one actor a processor; the only file that knows Ray.
 
 The dataset is one of part numbers. An actor opens the detector once, then does part after part and
-writes each itself, so what goes through Ray is a few numbers a part. An actor is given a part when
-it has none, which is all the back-pressure there has to be. One that dies, or whose node does, is
-started again by Ray and its part done again; a part that was finished by then is only counted.
+writes each itself, so what goes through Ray is a few numbers a part. An actor has the part it is at
+and the next one, which is all the back-pressure there has to be. One that dies, or whose node does,
+is started again by Ray and its parts done again; one finished by then is only counted.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import ray.data
 from featherface.batch.part import Job, Outcome
 
 BLOCKS = 10_000  # of the dataset, at most: the driver holds them all
+AHEAD = 2  # parts an actor has: Ray Data looks for finished ones each 0.1 s, which it would idle
 
 
 class Actor:
@@ -69,7 +70,7 @@ def run(job: Job, numbers: Sequence[int], *, workers: int) -> Generator[Outcome]
         Actor,
         fn_constructor_args=(job,),
         batch_size=1,
-        compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1),
+        compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=AHEAD),
         num_cpus=1,
     )
     for row in dataset.iter_rows():
