@@ -92,7 +92,9 @@ def test_faces_are_those_of_python_to_a_fraction_of_a_pixel(tmp_path: Path) -> N
     collage = Image.open(ROOT / "assets" / "collage.jpg")
     collage.save(tmp_path / "collage.png")
     collage.resize((2360, 2080)).save(tmp_path / "large.png")
-    Image.open(ROOT / "assets" / "astronaut.jpg").save(tmp_path / "astronaut.png")
+    astronaut = Image.open(ROOT / "assets" / "astronaut.jpg")
+    astronaut.save(tmp_path / "astronaut.png")
+    astronaut.resize([4 * side for side in astronaut.size]).save(tmp_path / "portrait.png")
     clear = collage.convert("RGBA")
     clear.putalpha(Image.linear_gradient("L").resize(clear.size).point(lambda v: 255 * (v > 90)))
     clear.save(tmp_path / "clear.png")
@@ -105,6 +107,8 @@ def test_faces_are_those_of_python_to_a_fraction_of_a_pixel(tmp_path: Path) -> N
             ("collage.png", "original", 0.5),
             ("collage.png", 640, 0.3),
             ("collage.png", 1250, 0.5),
+            ("large.png", "original", 0.5),
+            ("portrait.png", "original", 0.5),
             ("large.png", 800, 0.5),
             ("astronaut.png", 333, 0.5),
             ("clear.png", "original", 0.5),

@@ -5,7 +5,9 @@ import * as ort from "onnxruntime-web/wasm"; // the build puts the WebGPU flavou
 import type { Raw } from "./faces.ts";
 import type { Rgb } from "./rgb.ts";
 
-const OVERLAP = 0.4; // IoU above which the weaker of two boxes goes, as in Python
+/** IoU above which the weaker of two boxes goes, as in Python. */
+export const OVERLAP = 0.4;
+
 const MAX_FACES = 10_000; // a bound for memory, not a limit to notice
 const INPUTS = ["images", "score_threshold", "iou_threshold", "max_faces"];
 const OUTPUTS = ["boxes", "scores", "landmarks"];

@@ -1,9 +1,10 @@
 // The worker: decodes, fits and looks at one picture after the other, away from the page.
 
-import { toPicture, type Detections } from "./faces.ts";
-import { fit } from "./fit.ts";
+import { toPicture, type Detections, type Raw } from "./faces.ts";
+import { fit, type Fitted } from "./fit.ts";
+import { addLargeFaces } from "./large.ts";
 import type { Answer, Question, Sent } from "./messages.ts";
-import { Network } from "./network.ts";
+import { Network, OVERLAP } from "./network.ts";
 import { reader } from "./pixels.ts";
 import { longSide, type Size } from "./size.ts";
 import { reason } from "./source.ts";
@@ -51,19 +52,26 @@ async function detect(
   score: number,
   size: Size | undefined,
 ): Promise<Detections> {
-  if (!network) throw new Error("the detector is not open");
   const start = performance.now();
   const bitmap = picture instanceof Blob ? await decode(picture, name) : picture;
   try {
     const { width, height } = bitmap;
     const fitted = fit(reader(bitmap), width, height, longSide(width, height, size, name));
-    const raw = await network.run(fitted, score).catch((error) => {
-      throw new Error(`${name}: the network failed (${reason(error)}); try a smaller size`);
-    });
-    const faces = toPicture(raw, width, height, fitted.scale);
+    const look = async (input: Fitted) =>
+      toPicture(await run(input, score, name), width, height, input.scale);
+    const faces = await addLargeFaces(look, fitted, await look(fitted), OVERLAP);
     return { width, height, faces, milliseconds: performance.now() - start };
   } finally {
     bitmap.close();
+  }
+}
+
+async function run(input: Fitted, score: number, name: string): Promise<Raw> {
+  if (!network) throw new Error("the detector is not open");
+  try {
+    return await network.run(input, score);
+  } catch (error) {
+    throw new Error(`${name}: the network failed (${reason(error)}); try a smaller size`);
   }
 }
 
