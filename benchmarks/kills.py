@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -17,8 +18,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import torch
@@ -307,7 +310,9 @@ def torture(job: Job, given: Path, kills: int, rng: np.random.Generator) -> tupl
 
 
 @app.default
-def main(*names: str, kills: int = 50, seed: int = 0, results: Path = RESULTS) -> int:
+def main(
+    *names: str, kills: int = 50, seed: int = 0, jobs: int = 2, results: Path = RESULTS
+) -> int:
     """Kill jobs at random moments.
 
     Takes about half an hour with both cores free.
@@ -316,26 +321,31 @@ def main(*names: str, kills: int = 50, seed: int = 0, results: Path = RESULTS) -
         names: Which ones; all if none is named.
         kills: Of each job.
         seed: Of the moments.
+        jobs: So many side by side.
         results: The table of rows.
     """
-    failed = False
-    with tempfile.TemporaryDirectory() as folder:
+    writing = Lock()
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(jobs) as pool:
         prepare(Path(folder))
-        for name in names or JOBS:
+
+        def go(name: str) -> bool:
             begun = time.monotonic()
             told, faults = torture(JOBS[name], Path(folder), kills, np.random.default_rng(seed))
-            print(f"{name}: {told}, {len(faults)} faults", *faults, sep="\n  ", flush=True)
-            failed |= bool(faults)
+            command = ["python", "benchmarks/kills.py", name, f"--kills={kills}", f"--seed={seed}"]
             row = Row(
                 what=f"kill -9: {name}",
                 tried=f"`featherface {JOBS[name].arguments[0]}`, killed at random moments",
                 outcome=f"{told}; {'equal to undisturbed' if not faults else faults[0]}",
                 faults=len(faults),
                 minutes=(time.monotonic() - begun) / 60,
-                command=f"python benchmarks/kills.py --kills {kills} --seed {seed}",
+                command=shlex.join(command),
             )
-            keep(row, results)
-    return 1 if failed else 0
+            with writing:
+                print(f"{name}: {told}, {len(faults)} faults", *faults, sep="\n  ", flush=True)
+                keep(row, results)
+            return bool(faults)
+
+        return 1 if any([*pool.map(go, names or JOBS)]) else 0
 
 
 if __name__ == "__main__":

@@ -23,8 +23,8 @@ fault is anything but what `SECURITY.md` promises. A row that was left out says 
 """
 
 MENDED = """
-Load is that of the system when the part began; 0 is a quiet machine. Processor: {processor},
-{cores} cores; Python {python}, Pillow {pillow}, ONNX Runtime {onnxruntime}.
+Load is that of the system when the part ended, its own with it. Processor: {processor}, {cores}
+cores; Python {python}, Pillow {pillow}, ONNX Runtime {onnxruntime}.
 
 ## Found and mended on the way
 

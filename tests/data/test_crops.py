@@ -10,10 +10,10 @@ from PIL import Image
 
 from featherface.anchors import NANO_B
 from featherface.boxes import area
-from featherface.data import crops
+from featherface.data import crops, loader
 from featherface.data.crops import SEEN, CropConfig, Faces, draw_crop, finish, join, mirror
 from featherface.data.labelled import LabelledImage
-from featherface.data.loader import CropDataset
+from featherface.data.loader import SMALLEST_PART, CropDataset
 from featherface.data.pixels import PixelStore
 from featherface.data.synthetic import draw_faces
 from featherface.image import PADDING
@@ -115,26 +115,67 @@ def painted_store(tmp_path: Path) -> PixelStore:
     return PixelStore(tmp_path, [tmp_path / "painted.png"])
 
 
+@pytest.fixture
+def painted_image() -> LabelledImage:
+    """Its labels."""
+    faces = labels(BOXES)
+    return LabelledImage(Path("painted.png"), *faces[:2], np.ones(len(BOXES), np.bool_), *faces[2:])
+
+
 @pytest.mark.usefixtures("plain")
 @pytest.mark.parametrize("flip", [0.0, 1.0])
-@pytest.mark.parametrize("mosaic", [0.0, 1.0])
+@pytest.mark.parametrize(
+    ("mosaic", "nested", "parts"), [(0.0, 0.0, 1), (1.0, 0.0, 2), (1.0, 1.0, 4)]
+)
 def test_boxes_lie_on_their_faces_in_whole_samples(
-    painted_store: PixelStore, mosaic: float, flip: float
+    painted_store: PixelStore,
+    painted_image: LabelledImage,
+    monkeypatch: pytest.MonkeyPatch,
+    mosaic: float,
+    nested: float,
+    parts: int,
+    flip: float,
 ) -> None:
-    faces = labels(BOXES)
-    image = LabelledImage(
-        Path("painted.png"), *faces[:2], np.ones(len(BOXES), np.bool_), *faces[2:]
-    )
-    config = CropConfig(size=SIZE, mosaic=mosaic, flip=flip, degraded=0)
-    dataset = CropDataset(painted_store, [image], np.ones(1), config, NANO_B, seed=0)
+    monkeypatch.setattr(loader, "SMALLEST_PART", SIZE // 4)
+    config = CropConfig(size=SIZE, mosaic=mosaic, nested=nested, flip=flip, degraded=0)
+    dataset = CropDataset(painted_store, [painted_image], np.ones(1), config, NANO_B, seed=0)
     missed = []
     for seed in range(150):
         crop, kept = dataset.draw(np.random.default_rng(seed))
         assert crop.shape == (SIZE, SIZE, 3)
         # A face cut by the border between two parts may meet its own colour on the other side.
-        at_seam = (np.abs(kept.boxes - SIZE / 2) < 5).any(1) & (mosaic > 0)
+        seams = np.arange(1, parts) * SIZE / parts
+        at_seam = (np.abs(kept.boxes[..., None] - seams) < 5).any((1, 2))
         missed.append(misses(crop, kept.rows(~at_seam)))
     assert_close(missed, at_least=200)
+
+
+def test_parts_of_a_mosaic_do_not_become_too_small(
+    painted_store: PixelStore, painted_image: LabelledImage
+) -> None:
+    def draw(nested: float) -> Pixels:
+        config = CropConfig(size=2 * SMALLEST_PART, mosaic=1.0, nested=nested)
+        dataset = CropDataset(painted_store, [painted_image], np.ones(1), config, NANO_B, seed=0)
+        return dataset.draw(np.random.default_rng(0))[0]
+
+    np.testing.assert_array_equal(draw(0.0), draw(1.0))
+
+
+@pytest.mark.usefixtures("plain")
+def test_a_mosaic_in_a_mosaic_shows_more_and_smaller_faces(
+    painted_store: PixelStore, painted_image: LabelledImage
+) -> None:
+    def heights(nested: float) -> Floats:
+        config = CropConfig(size=4 * SMALLEST_PART, mosaic=1.0, nested=nested, small_share=0.0)
+        dataset = CropDataset(painted_store, [painted_image], np.ones(1), config, NANO_B, seed=0)
+        drawn = [dataset.draw(np.random.default_rng(seed))[1] for seed in range(20)]
+        boxes = np.concatenate([faces.boxes[~faces.ignore] for faces in drawn])
+        found: Floats = boxes[:, 3] - boxes[:, 1]
+        return found
+
+    plain, nested = heights(0.0), heights(1.0)
+    assert len(nested) > 2 * len(plain)
+    assert np.median(nested) < 0.8 * np.median(plain)
 
 
 def test_the_label_rules() -> None:

@@ -54,6 +54,8 @@ class CropConfig:
         small_share: how often a height is drawn from `small`.
         background: share of crops cut anywhere, with no face in mind.
         mosaic: share of crops made of four smaller ones.
+        nested: share of a mosaic's parts that are made of four themselves, which shows pictures
+            without crowds so small that their faces are as small as those of crowds.
         enlarge: a picture is never enlarged more than this.
         smallest: faces under this side (square root of the area) in the crop are ignored.
         flip: share of mirrored crops.
@@ -66,6 +68,7 @@ class CropConfig:
     small_share: float = 0.5
     background: float = 0.08
     mosaic: float = 0.2
+    nested: float = 0.0
     enlarge: float = 2.0
     smallest: float = 6.0
     flip: float = 0.5

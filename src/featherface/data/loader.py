@@ -21,6 +21,8 @@ from featherface.data.pixels import PixelStore
 from featherface.data.targets import AnchorGrid, Target, make_target
 from featherface.types import Pixels
 
+SMALLEST_PART = 160  # pixels of a part of a mosaic within a mosaic
+
 
 class Batch(NamedTuple):
     """Crops and what is known of them; faces and pairs of all crops in one row each."""
@@ -100,19 +102,22 @@ class CropDataset(Dataset[tuple[Pixels, Target]]):
     def draw(self, rng: np.random.Generator) -> tuple[Pixels, Faces]:
         """One crop and its faces."""
         config = self.config
-        if rng.random() >= config.mosaic:
-            crop, faces = self._part(config.size, rng)
-        else:
-            half = config.size // 2
-            crop = np.empty((config.size, config.size, 3), np.uint8)
-            parts = []
-            for y in (0, half):
-                for x in (0, half):
-                    crop[y : y + half, x : x + half], faces = self._part(half, rng)
-                    boxes = np.clip(faces.boxes, 0, half)  # beyond lies another picture
-                    parts.append(faces._replace(boxes=boxes).moved(1.0, x, y))
-            faces = join(parts)
-        return finish(crop, faces, config, rng)
+        is_mosaic = rng.random() < config.mosaic
+        cut = self._mosaic if is_mosaic else self._part
+        return finish(*cut(config.size, rng), config, rng)
+
+    def _mosaic(self, size: int, rng: np.random.Generator) -> tuple[Pixels, Faces]:
+        half = size // 2
+        nested = self.config.nested if half // 2 >= SMALLEST_PART else 0.0
+        crop = np.empty((size, size, 3), np.uint8)
+        parts = []
+        for y in (0, half):
+            for x in (0, half):
+                cut = self._mosaic if nested and rng.random() < nested else self._part
+                crop[y : y + half, x : x + half], faces = cut(half, rng)
+                boxes = np.clip(faces.boxes, 0, half)  # beyond lies another picture
+                parts.append(faces._replace(boxes=boxes).moved(1.0, x, y))
+        return crop, join(parts)
 
     def _part(self, size: int, rng: np.random.Generator) -> tuple[Pixels, Faces]:
         picture = min(int(np.searchsorted(self.cumulative, rng.random())), len(self.faces) - 1)
