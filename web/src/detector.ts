@@ -15,7 +15,7 @@ export interface DetectOptions {
   score?: number;
   /**
    * Pixels that the longer side is scaled to, up or down, or "original"; without it pictures are
-   * looked at as they are, and those of more than 1280 pixels shrunk to 960.
+   * looked at as they are, and those of more than 1600 pixels shrunk to that.
    */
   size?: Size;
 }

@@ -5,11 +5,8 @@ import { padded } from "./fit.ts";
 /** "original" looks at every pixel; a number is what the longer side is scaled to, up or down. */
 export type Size = number | "original";
 
-/** Without `size`, pictures are looked at as they are up to this longer side, ... */
-const AS_IT_IS = 1280;
-
-/** ... and larger ones are shrunk to this: faces may then fill half of them (anchors end at 512). */
-const SHRUNK = 960;
+/** Without `size`, pictures of a longer side than this are shrunk to it, for time and memory. */
+const USUAL = 1600;
 
 /** Pixels of the network's input at most: its memory grows with them, about 60 bytes each. */
 export const MAX_INPUT_PIXELS = 16 * 1024 * 1024;
@@ -34,14 +31,13 @@ export function longSide(
     throw new RangeError(`${name}: has ${width} x ${height} pixels, wanted 1 to ${MAX_PIXELS}`);
   }
   const longest = Math.max(width, height);
-  const bounded = longest > AS_IT_IS ? SHRUNK : "original";
-  const wanted = size ?? bounded;
+  const wanted = size ?? (longest > USUAL ? USUAL : "original");
   const scale = wanted === "original" ? 1 : wanted / longest;
   if (padded(width * scale) * padded(height * scale) > MAX_INPUT_PIXELS) {
     const most = Math.floor(Math.sqrt(MAX_INPUT_PIXELS / pixels) * longest);
     throw new RangeError(
       `${name}: has ${width} x ${height} pixels, too many to be looked at with size ${wanted}; ` +
-        `give a size below ${most}, or none (which shrinks to ${SHRUNK})`,
+        `give a size below ${most}, or none (which shrinks to ${USUAL})`,
     );
   }
   return wanted === "original" ? null : wanted;

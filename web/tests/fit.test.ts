@@ -53,9 +53,9 @@ test("an even colour stays what it is when it is shrunk or enlarged", () => {
   }
 });
 
-test("without a size only pictures of more than 1280 pixels are shrunk", () => {
-  assert.equal(longSide(1280, 900, undefined, "a"), null);
-  assert.equal(longSide(900, 1281, undefined, "a"), 960);
+test("without a size only pictures of more than 1600 pixels are shrunk", () => {
+  assert.equal(longSide(1600, 900, undefined, "a"), null);
+  assert.equal(longSide(900, 1601, undefined, "a"), 1600);
   assert.equal(longSide(4000, 3000, "original", "a"), null);
   assert.equal(longSide(10, 10, 320, "a"), 320);
 });
