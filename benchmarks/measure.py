@@ -8,16 +8,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from entrants import OPEN, OVERLAPS, Entrant
+from featherface.data.labelled import LabelledImage
 from featherface.data.labels import read_labels
 from featherface.evaluation.bootstrap import Difference, difference, resample
 from featherface.evaluation.labelled import evaluate
 from featherface.evaluation.prediction import Conditions, predict
+from featherface.evaluation.report import Report
 from featherface.types import Pixels, Size
 from install import installed_bytes
 from onnx_cost import count_macs, count_numbers
@@ -162,12 +167,9 @@ def accuracies(
         Conditions("original", score=FLOOR, overlap=OVERLAPS[entrant.family], shrink=shrink)
         for entrant in entrants
     ]
-    reports = []
-    for entrant, condition in zip(entrants, conditions, strict=True):
-        tell(f"accuracy of {entrant.name} on {len(labels)} photographs")
-        finder = OPEN[entrant.family](entrant.graph, threads=max(THREADS))
-        found = [predict(finder, label.path, condition) for label in labels]
-        reports.append(evaluate(found, labels))
+    tell(f"accuracies on {len(labels)} photographs, shrunk {shrink:g} times")
+    with ProcessPoolExecutor(max(THREADS), get_context("spawn")) as pool:
+        reports = list(pool.map(_report, entrants, conditions, repeat(labels)))
     tell("how far accuracies would move with other photographs")
     samples = [resample(report.tallies) for report in reports]
     known = samples[_reference(entrants)]
@@ -189,6 +191,11 @@ def accuracies(
             entrants, conditions, reports, samples, strict=True
         )
     )
+
+
+def _report(entrant: Entrant, conditions: Conditions, labels: list[LabelledImage]) -> Report:
+    finder = OPEN[entrant.family](entrant.graph, threads=1)
+    return evaluate([predict(finder, label.path, conditions) for label in labels], labels)
 
 
 def _gain(gain: Difference) -> list[float | None]:
