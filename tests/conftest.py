@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import postgres_server
 import pytest
@@ -14,6 +16,11 @@ from featherface.anchors import NANO_B
 from featherface.metadata import KEY, ModelInfo
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# Threads of torch that wait for each other by spinning take minutes where others work too.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+hypothesis.settings.register_profile("no clock", deadline=None)
+hypothesis.settings.load_profile("no clock")
 
 
 @pytest.fixture

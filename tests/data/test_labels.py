@@ -381,7 +381,7 @@ def pictures(draw: st.DrawFn, soft: bool) -> list[LabelledImage]:
 
 @pytest.mark.parametrize("soft", [False, True])
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_is_written_is_read_again(
     tmp_path_factory: pytest.TempPathFactory, soft: bool, data: st.DataObject
 ) -> None:
@@ -483,9 +483,7 @@ def mutated(draw: st.DrawFn) -> str:
 
 
 @given(content=mutated() | st.text() | st.binary())
-@settings(
-    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_content_parses_or_is_refused_by_file_and_line(
     tmp_path: Path, content: str | bytes
 ) -> None:
@@ -496,9 +494,7 @@ def test_any_content_parses_or_is_refused_by_file_and_line(
 
 
 @given(text=st.text("0123456789.-+e \n\t#xna", max_size=80) | st.text())
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_yolo_text_parses_or_is_refused(tmp_path: Path, text: str) -> None:
     if not (tmp_path / "images").exists():
         picture(tmp_path / "images/a.png")

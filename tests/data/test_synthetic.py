@@ -21,7 +21,7 @@ from featherface.data.synthetic import _Pose, draw_faces, write_dataset
     width=st.integers(40, 300),
     count=st.integers(0, 6),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_faces_lie_inside_and_apart(seed: int, height: int, width: int, count: int) -> None:
     drawn = draw_faces(np.random.default_rng(seed), (height, width), min(count, 2))
     assert drawn.picture.shape == (height, width, 3)

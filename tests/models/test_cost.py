@@ -31,7 +31,7 @@ CONFIGS = st.builds(
 )
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(CONFIGS)
 def test_the_formulae_are_exact(config: NanoBConfig) -> None:
     with torch.device("meta"):

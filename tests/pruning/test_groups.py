@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from featherface.models.cost import cost
@@ -17,7 +17,6 @@ DENSE_CONFIG = NanoBConfig(widths=DENSE)
 RATES = st.builds(Rates, *[st.floats(0, 0.99)] * 5)
 
 
-@settings(deadline=None)
 @given(RATES, st.sampled_from([1, 2, 8]))
 def test_taps_and_outputs_never_move(rates: Rates, multiple: int) -> None:
     network = narrowed(DENSE_CONFIG, rates, multiple=multiple)

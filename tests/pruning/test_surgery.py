@@ -147,7 +147,7 @@ def test_nothing_cut_nothing_changed(enhanced: bool, images: torch.Tensor) -> No
     assert difference(model, cut_network(model, model.config), images.float()) == 0
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(
     st.tuples(*[st.integers(1, 4)] * 4),
     st.booleans(),

@@ -60,7 +60,7 @@ def test_what_is_found_is_covered_as_it_is_and_without_doubt() -> None:
     assert result.doubts == []
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     missed=st.sets(st.integers(0, 59), max_size=20),
     step=st.tuples(st.floats(-5, 5), st.floats(-4, 4)),
