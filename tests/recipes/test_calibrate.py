@@ -22,6 +22,7 @@ def test_only_the_scores_change(
 ) -> None:
     write_dataset(tmp_path, rng, pictures=6)
     before, after = tmp_path / "before.safetensors", tmp_path / "after.safetensors"
+    torch.manual_seed(0)
     save_model(before, nano_b(), {"name": "nano_b", "crops": 7})
 
     def look(_: object, __: object, conditions: Conditions) -> Found:
@@ -54,4 +55,5 @@ def test_only_the_scores_change(
     for start, count in zip(starts, cells, strict=False):  # the order of each size of anchor stays
         for size in range(3):
             rows = range(start + size, start + 3 * count, 3)
-            assert torch.equal(old_order[rows].argsort(), new_order[rows].argsort())
+            now = new_order[rows][old_order[rows].argsort()]
+            assert (now.diff() > -1e-4).all()  # equal ones may change places by rounding
