@@ -30,7 +30,7 @@ bench: ## every benchmark, one after the other; rows go to benchmarks/results
 	python benchmarks/serve.py
 	python benchmarks/peers.py
 
-soak: ## bad inputs, odd files, bad clients, kills at random moments: about an hour on two cores; Linux
+soak: ## bad inputs, odd files, bad clients, kills at random moments; benchmarks/results/soak.md tells the minutes; Linux
 	python benchmarks/bad_pictures.py
 	python benchmarks/bad_inputs.py
 	python benchmarks/bad_files.py

@@ -315,7 +315,7 @@ def main(
 ) -> int:
     """Kill jobs at random moments.
 
-    Takes about half an hour with both cores free.
+    How long each takes is in results/soak.md.
 
     Args:
         names: Which ones; all if none is named.

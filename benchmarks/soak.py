@@ -15,8 +15,8 @@ RESULTS = Path(__file__).resolve().parent / "results" / "soak.jsonl"
 
 HEAD = """# Bad inputs tried, faults survived
 
-`make soak` does all of it again, in about an hour on two cores; each row has its own command. A
-fault is anything but what `SECURITY.md` promises. A row that was left out says why.
+`make soak` does all of it again; each row has its own command, and the minutes that it took, on a
+busy machine where the load is high. A fault is anything but what `SECURITY.md` promises.
 
 | what | tried | outcome | faults | minutes | command | date, load |
 | --- | --- | --- | ---: | ---: | --- | --- |

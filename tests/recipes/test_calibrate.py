@@ -56,4 +56,4 @@ def test_only_the_scores_change(
         for size in range(3):
             rows = range(start + size, start + 3 * count, 3)
             now = new_order[rows][old_order[rows].argsort()]
-            assert (now.diff() > -1e-4).all()  # equal ones may change places by rounding
+            assert (now.diff() > -1e-5).all()  # equal ones may change places by rounding

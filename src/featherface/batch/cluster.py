@@ -22,7 +22,7 @@ import ray.data
 from featherface.batch.part import Job, Outcome
 
 BLOCKS = 10_000  # of the dataset, at most: the driver holds them all
-AHEAD = 2  # parts an actor has: Ray Data looks for finished ones each 0.1 s, which it would idle
+AHEAD = 2  # parts an actor has: with one it idles until Ray Data looks, every 0.1 s
 
 
 class Actor:

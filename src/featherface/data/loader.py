@@ -21,7 +21,7 @@ from featherface.data.pixels import PixelStore
 from featherface.data.targets import AnchorGrid, Target, make_target
 from featherface.types import Pixels
 
-SMALLEST_PART = 160  # pixels of a part of a mosaic within a mosaic
+SMALLEST_PART = 160  # pixels that the side of a part has at least in a mosaic within a mosaic
 
 
 class Batch(NamedTuple):
@@ -102,8 +102,7 @@ class CropDataset(Dataset[tuple[Pixels, Target]]):
     def draw(self, rng: np.random.Generator) -> tuple[Pixels, Faces]:
         """One crop and its faces."""
         config = self.config
-        is_mosaic = rng.random() < config.mosaic
-        cut = self._mosaic if is_mosaic else self._part
+        cut = self._mosaic if rng.random() < config.mosaic else self._part
         return finish(*cut(config.size, rng), config, rng)
 
     def _mosaic(self, size: int, rng: np.random.Generator) -> tuple[Pixels, Faces]:
@@ -113,6 +112,7 @@ class CropDataset(Dataset[tuple[Pixels, Target]]):
         parts = []
         for y in (0, half):
             for x in (0, half):
+                # Without nesting nothing is drawn here: crops of older recipes stay what they were.
                 cut = self._mosaic if nested and rng.random() < nested else self._part
                 crop[y : y + half, x : x + half], faces = cut(half, rng)
                 boxes = np.clip(faces.boxes, 0, half)  # beyond lies another picture
