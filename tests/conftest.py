@@ -18,7 +18,7 @@ from featherface.metadata import KEY, ModelInfo
 ROOT = Path(__file__).resolve().parent.parent
 
 # Threads of torch that wait for each other by spinning take minutes where others work too.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["OMP_NUM_THREADS"] = "1"
 hypothesis.settings.register_profile("no clock", deadline=None)
 hypothesis.settings.load_profile("no clock")
 

@@ -64,7 +64,6 @@ def dense(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def whole(recipe: Path, dense: Path, drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that nobody disturbed."""
-    torch.set_num_threads(1)
     run = tmp_path_factory.mktemp("whole") / "run"
     main(recipe, run, weights=dense, data=drawn, quiet=True)
     return run

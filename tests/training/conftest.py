@@ -1,8 +1,7 @@
-"""What the training tests share: one thread, a few drawn pictures, a very small network."""
+"""What the training tests share: a few drawn pictures, a very small network."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +18,6 @@ from featherface.data.synthetic import write_dataset
 from featherface.models.nano_b import NanoB, NanoBConfig
 
 CROP = 96
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Small tensors are slowest on many threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -86,7 +86,6 @@ def fresh() -> NanoB:
 
 def work(rank: int, crops: CropDataset, anchors: Tensor, folder: Path) -> None:
     """One of the ranks; the first one also does all of it alone, before."""
-    torch.set_num_threads(1)
     nn.BatchNorm2d.train = lambda self, _=True: nn.Module.train(self, False)  # stays so in `fit`
     for name in NAMES if rank == 0 else ():
         one_step(name, crops, anchors, folder / f"{name} alone", 0, 1)
