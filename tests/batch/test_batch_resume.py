@@ -257,6 +257,14 @@ def test_a_part_that_always_kills_is_given_up_and_may_be_tried_again(
     assert job.do(0).failure == ""
 
 
+def test_who_dies_just_after_finishing_leaves_no_note(here: Path, detector: Detector) -> None:
+    job = Job.begin("in", "out", detector, part=12)
+    first = job.do(0)
+    die(job.run, last=BEFORE)  # its part was there already
+    assert job.do(0)[:2] == first[:2]
+    assert place_of("out/_attempts").names() == []
+
+
 def test_deaths_here_and_there_blame_nobody(here: Path, detector: Detector) -> None:
     whole = do_all("in", "whole", detector, part=12)
     job = Job.begin("in", "out", detector, part=12)

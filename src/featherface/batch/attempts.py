@@ -52,7 +52,7 @@ class Attempt:
             PartError: it was begun too often.
             OSError: the note cannot be read or written.
         """
-        self._note = output / FOLDER / f"{number:0{DIGITS}}"
+        self._note = _note(output, number)
         self._run = run
         self._blame = self._weigh()
         self.guilty = frozenset(
@@ -89,3 +89,12 @@ class Attempt:
     def end(self) -> None:
         """Takes the note away: nobody has died."""
         self._note.delete()
+
+
+def forget(output: Place, number: int) -> None:
+    """Takes the note of a finished part away, whose process may have died just after finishing."""
+    _note(output, number).delete()
+
+
+def _note(output: Place, number: int) -> Place:
+    return output / FOLDER / f"{number:0{DIGITS}}"

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from featherface import __version__
-from featherface.batch.attempts import FOLDER, Attempt, PartError
+from featherface.batch.attempts import FOLDER, Attempt, PartError, forget
 from featherface.batch.places import Place, place_of
 from featherface.batch.plan import Options, Plan, part_name, part_of, settle, top_for
 from featherface.batch.reading import Given, read
@@ -119,6 +119,7 @@ class Job:
         target = output / part_name(number)
         try:
             if target.is_file():
+                forget(output, number)
                 return Outcome(number, *count(target))
             start = time.perf_counter()
             attempt = Attempt(output, number, self.run)
