@@ -46,7 +46,11 @@ weights: ## the method that made the shipped weights, from a backbone to a graph
 	featherface prune configs/prune.toml runs/prune --data $(DATA) --weights runs/dense_multibox/model.safetensors
 	featherface train configs/pruned.toml runs/pruned --data $(DATA) --weights runs/prune/pruned.safetensors
 	featherface train configs/large_crops.toml runs/large_crops --data $(DATA) --weights runs/pruned/model.safetensors
-	featherface calibrate runs/large_crops/model.safetensors $(DATA)/faces/val runs/nano_b_enhanced.safetensors
+	featherface calibrate runs/large_crops/model.safetensors $(DATA)/faces/val runs/large_crops.safetensors
+	featherface export runs/large_crops.safetensors runs/large_crops.onnx
+	featherface detect $(DATA)/faces/train/images $(DATA)/more/train/images --weights runs/large_crops.onnx --score 0.05 --output runs/mistakes.jsonl
+	featherface train configs/mistakes.toml runs/mistakes --mistakes runs/mistakes.jsonl --data $(DATA) --weights runs/large_crops/model.safetensors
+	featherface calibrate runs/mistakes/model.safetensors $(DATA)/faces/val runs/nano_b_enhanced.safetensors
 	featherface export runs/nano_b_enhanced.safetensors runs/nano_b_enhanced.onnx
 	featherface export runs/nano_b_enhanced.safetensors runs/nano_b_enhanced_int8.onnx --int8 $(DATA)/faces/train
 

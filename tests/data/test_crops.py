@@ -11,7 +11,16 @@ from PIL import Image
 from featherface.anchors import NANO_B
 from featherface.boxes import area
 from featherface.data import crops, loader
-from featherface.data.crops import SEEN, CropConfig, Faces, draw_crop, finish, join, mirror
+from featherface.data.crops import (
+    NEARLY,
+    SEEN,
+    CropConfig,
+    Faces,
+    draw_crop,
+    finish,
+    join,
+    mirror,
+)
 from featherface.data.labelled import LabelledImage
 from featherface.data.loader import SMALLEST_PART, CropDataset
 from featherface.data.pixels import PixelStore
@@ -208,6 +217,28 @@ def test_every_crop_around_a_face_holds_a_face() -> None:
     for seed in range(100):
         _, kept = draw_crop(painted(), labels(BOXES), config, SIZE, np.random.default_rng(seed))
         assert (~kept.ignore).any()
+
+
+def test_crops_without_a_face_in_mind_show_mistakes() -> None:
+    """A bright spot is where an earlier network erred."""
+    picture = np.zeros((900, 1200, 3), np.uint8)
+    x1, y1, x2, y2 = spot = [700, 300, 730, 340]
+    picture[y1:y2, x1:x2] = 255
+    mistakes, none = np.array([spot], np.float32), labels(np.zeros((0, 4), np.float32))
+    heights = []
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        crop, _ = draw_crop(picture, none, CropConfig(size=SIZE), SIZE, rng, mistakes=mistakes)
+        heights.append(crop[..., 0].astype(float).sum(0).max() / 255)
+    assert min(heights) > 0.5 * NEARLY[0] * 40, "at least half of it, whatever the border cuts"
+    assert max(heights) == pytest.approx(NEARLY[1] * 40, rel=0.05)
+
+    around_faces = CropConfig(size=SIZE, background=0)
+    for seed in range(10):
+        one, other = (np.random.default_rng(seed) for _ in range(2))
+        crop, _ = draw_crop(painted(), labels(BOXES), around_faces, SIZE, one)
+        same, _ = draw_crop(painted(), labels(BOXES), around_faces, SIZE, other, mistakes=mistakes)
+        np.testing.assert_array_equal(crop, same)
 
 
 @pytest.mark.parametrize("small", [(10.0, 20.0), (30.0, 40.0)])

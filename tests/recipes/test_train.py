@@ -8,17 +8,21 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from PIL import Image
 
-from featherface.data.labels import LabelError
+from featherface.data import loader
+from featherface.data.crops import Faces
+from featherface.data.labels import LabelError, read_labels
 from featherface.models.layers import count_parameters
 from featherface.models.zoo import nano_b_enhanced
 from featherface.recipes.config import RecipeError
 from featherface.recipes.train import main
 from featherface.training.checkpoint import load_model, load_state
+from featherface.types import Floats, Pixels
 
 ROOT = Path(__file__).resolve().parents[2]
 SMOKE = ROOT / "configs" / "smoke.toml"
@@ -150,3 +154,27 @@ def test_a_recipe_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"absent\.toml: no such recipe"):
         main(tmp_path / "absent.toml", tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_mistakes_are_shown_again(
+    recipe: Path, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[int] = []
+    cut = loader.draw_crop
+
+    def noted(*given: Any, mistakes: Floats) -> tuple[Pixels, Faces]:
+        shown.append(len(mistakes))
+        return cut(*given, mistakes=mistakes)
+
+    monkeypatch.setattr(loader, "draw_crop", noted)
+    recipe.write_text("workers = 0\n" + recipe.read_text())
+    picture = read_labels(drawn)[0].path
+    face = {"box": [0, 0, 1, 1], "score": 0.4, "landmarks": [[0, 0]] * 5}
+    found = tmp_path / "found.jsonl"
+    found.write_text(json.dumps({"path": str(picture), "faces": [face] * 3}) + "\n")
+    main(recipe, tmp_path / "run", data=drawn, mistakes=found, quiet=True)
+    assert set(shown) == {0, 3}
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["mistakes"] == 3
+
+    with pytest.raises(OSError, match=r"absent\.jsonl"):
+        main(recipe, tmp_path / "no", data=drawn, mistakes=tmp_path / "absent.jsonl", quiet=True)

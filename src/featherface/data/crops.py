@@ -20,6 +20,8 @@ from featherface.types import Bools, Floats, Pixels
 
 SEEN = 0.4  # share of a face that must lie within the crop, else it is ignored
 SWAP = [1, 0, 2, 4, 3]  # landmarks of a mirrored face
+NEARLY = (0.6, 1.4)  # scales of a place where a network erred: most errors depend on it
+NOWHERE = np.zeros((0, 4), np.float32)
 
 
 class Faces(NamedTuple):
@@ -52,7 +54,8 @@ class CropConfig:
         small: range of small face heights in the crop, drawn log-uniformly.
         large: range of the other heights.
         small_share: how often a height is drawn from `small`.
-        background: share of crops cut anywhere, with no face in mind.
+        background: share of crops cut with no face in mind: around one of the picture's mistakes,
+            at about its own scale, or anywhere if none is known.
         mosaic: share of crops made of four smaller ones.
         nested: share of a mosaic's parts that are made of four themselves, which shows pictures
             without crowds so small that their faces are as small as those of crowds.
@@ -76,9 +79,18 @@ class CropConfig:
 
 
 def draw_crop(
-    picture: Pixels, faces: Faces, config: CropConfig, size: int, rng: np.random.Generator
+    picture: Pixels,
+    faces: Faces,
+    config: CropConfig,
+    size: int,
+    rng: np.random.Generator,
+    *,
+    mistakes: Floats = NOWHERE,
 ) -> tuple[Pixels, Faces]:
     """Cut a square around a face (or anywhere) at a scale that gives the face a drawn height.
+
+    Args:
+        mistakes: (N, 4) xyxy, where an earlier network erred; see `mistakes.read_mistakes`.
 
     Returns:
         The crop (size, size, 3) and its faces. Those that lie mostly outside, or are too small,
@@ -94,6 +106,10 @@ def draw_crop(
         else:
             wanted = np.exp(rng.uniform(*np.log(config.large))) * size / config.size
         scale = wanted / max(box[3] - box[1], 1.0)
+        centre = (box[:2] + box[2:]) / 2
+    elif len(mistakes):
+        box = mistakes[rng.integers(len(mistakes))]
+        scale = np.exp(rng.uniform(*np.log(NEARLY)))
         centre = (box[:2] + box[2:]) / 2
     else:
         scale = size / (rng.uniform(0.3, 1.3) * min(height, width))

@@ -15,11 +15,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from featherface.anchors import AnchorSpec
-from featherface.data.crops import CropConfig, Faces, draw_crop, finish, join
+from featherface.data.crops import NOWHERE, CropConfig, Faces, draw_crop, finish, join
 from featherface.data.labelled import LabelledImage
 from featherface.data.pixels import PixelStore
 from featherface.data.targets import AnchorGrid, Target, make_target
-from featherface.types import Pixels
+from featherface.types import Floats, Pixels
 
 SMALLEST_PART = 160  # pixels that the side of a part has at least in a mosaic within a mosaic
 
@@ -71,6 +71,7 @@ class CropDataset(Dataset[tuple[Pixels, Target]]):
         images: their labels, in the same order.
         weights: how often each picture is drawn, relative to the others.
         pool: after so many crops the first ones come again; 0 for never.
+        mistakes: places of each picture to show again, see `mistakes.read_mistakes`.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class CropDataset(Dataset[tuple[Pixels, Target]]):
         *,
         seed: int,
         pool: int = 0,
+        mistakes: Sequence[Floats] | None = None,
     ) -> None:
         self.store = store
         self.faces = [
@@ -93,6 +95,7 @@ class CropDataset(Dataset[tuple[Pixels, Target]]):
         self.grid = AnchorGrid(anchors, config.size)
         self.seed = seed
         self.pool = pool
+        self.mistakes = mistakes or [NOWHERE] * len(images)
 
     def __getitem__(self, number: int) -> tuple[Pixels, Target]:
         number = number % self.pool if self.pool else number
@@ -121,7 +124,8 @@ class CropDataset(Dataset[tuple[Pixels, Target]]):
 
     def _part(self, size: int, rng: np.random.Generator) -> tuple[Pixels, Faces]:
         picture = min(int(np.searchsorted(self.cumulative, rng.random())), len(self.faces) - 1)
-        return draw_crop(self.store[picture], self.faces[picture], self.config, size, rng)
+        pixels, faces = self.store[picture], self.faces[picture]
+        return draw_crop(pixels, faces, self.config, size, rng, mistakes=self.mistakes[picture])
 
 
 class _Numbers:

@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from featherface.recipes.config import read_recipe
-from featherface.recipes.train import adjusted, launch
+from featherface.recipes.train import Inputs, adjusted, launch
 from featherface.training.distill import DistillConfig
 
 
@@ -24,6 +24,7 @@ def main(
     minutes: float | None = None,
     seed: int | None = None,
     pixels: Path | None = None,
+    mistakes: Path | None = None,
     cache: Path | None = None,
     quiet: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
@@ -40,10 +41,14 @@ def main(
         minutes: training time, instead of the recipe's.
         seed: instead of the recipe's.
         pixels: folder for the decoded pictures, by default beside the run.
+        mistakes: see `featherface train`.
         cache: folder that keeps the teacher's answers; of use when crops come again, in this run
             (`pool` in the recipe) or in another one with the same seed.
         quiet: no progress on the terminal.
     """
     config = adjusted(read_recipe(recipe), crops, minutes, seed)
     config = dataclasses.replace(config, distill=config.distill or DistillConfig())
-    launch(config, run, data, weights, pixels, teacher=teacher, cache=cache, quiet=quiet)
+    inputs = Inputs(
+        data=data, pixels=pixels, weights=weights, mistakes=mistakes, teacher=teacher, cache=cache
+    )
+    launch(config, run, inputs, quiet=quiet)

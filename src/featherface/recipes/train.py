@@ -6,8 +6,9 @@ import dataclasses
 import json
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from featherface.anchors import AnchorSpec, make_anchors
 from featherface.data.labelled import Doubles, LabelledImage
 from featherface.data.labels import read_labels
 from featherface.data.loader import CropDataset, stream
+from featherface.data.mistakes import read_mistakes
 from featherface.data.pixels import PixelStore
 from featherface.files import write_atomically
 from featherface.models.layers import count_parameters
@@ -43,6 +45,7 @@ def main(
     minutes: float | None = None,
     seed: int | None = None,
     pixels: Path | None = None,
+    mistakes: Path | None = None,
     quiet: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Train a network, or go on with a run that was stopped.
@@ -59,13 +62,16 @@ def main(
         minutes: training time, instead of the recipe's.
         seed: instead of the recipe's.
         pixels: folder for the decoded pictures, by default beside the run.
+        mistakes: .jsonl file of `featherface detect` on the pictures of the recipe's sets: crops
+            with no face in mind (`background`) show what it took for faces.
         quiet: no progress on the terminal.
     """
     config = adjusted(read_recipe(recipe), crops, minutes, seed)
     for verb in ("distill", "prune"):
         if getattr(config, verb):
             raise RecipeError(f"{recipe}: has a [{verb}] table; use it with `featherface {verb}`")
-    launch(config, run, data, weights, pixels, quiet=quiet)
+    inputs = Inputs(data=data, pixels=pixels, weights=weights, mistakes=mistakes)
+    launch(config, run, inputs, quiet=quiet)
 
 
 def adjusted(
@@ -81,39 +87,30 @@ def adjusted(
     return config
 
 
-def launch(
-    config: TrainConfig,
-    run: Path,
-    data: Path,
-    weights: Path | None,
-    pixels: Path | None,
-    *,
-    teacher: Path | None = None,
-    cache: Path | None = None,
-    quiet: bool,
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """The files that a run is made from, besides its recipe; `main` and `distill.main` say more."""
+
+    data: Path
+    pixels: Path | None
+    weights: Path | None
+    mistakes: Path | None
+    teacher: Path | None = None
+    cache: Path | None = None
+
+
+def launch(config: TrainConfig, run: Path, inputs: Inputs, *, quiet: bool) -> None:
     """Train as this process's rank, alone or under torchrun."""
-    pixels = pixels or run.parent / "pixels"
     rank, ranks = join_ranks()
     try:
-        train(config, run, data, weights, pixels, rank, ranks, teacher, cache, quiet=quiet)
+        train(config, run, inputs, rank, ranks, quiet=quiet)
     finally:
         if ranks > 1:
             torch.distributed.destroy_process_group()
 
 
 def train(
-    config: TrainConfig,
-    run: Path,
-    data: Path,
-    weights: Path | None,
-    pixels: Path,
-    rank: int,
-    ranks: int,
-    teacher: Path | None,
-    cache: Path | None,
-    *,
-    quiet: bool,
+    config: TrainConfig, run: Path, inputs: Inputs, rank: int, ranks: int, *, quiet: bool
 ) -> None:
     """One rank of a run.
 
@@ -127,26 +124,34 @@ def train(
     about = run / "run.json"
     is_new = not (run / "state.pt").exists()
     torch.manual_seed(config.seed)
-    model, name = _network(config, weights if is_new else run / "model.safetensors")
+    model, name = _network(config, inputs.weights if is_new else run / "model.safetensors")
     if is_new:
-        origin = start_from(model, weights) if weights else "scratch"
+        origin = start_from(model, inputs.weights) if inputs.weights else "scratch"
     else:
         origin = json.loads(about.read_text())["start"] if about.exists() else "not known"
     criterion = CRITERIA[config.criterion]
-    if teacher:
-        criterion = _distillation(config, teacher, cache, model.config.anchors)
+    if inputs.teacher:
+        criterion = _distillation(config, inputs.teacher, inputs.cache, model.config.anchors)
     progress = TrainingProgress(config.fit, shown=rank == 0 and not quiet)
     dataset = open_data(
-        config, data, pixels, model.config.anchors, rank=rank, progress=progress.decoding
+        config,
+        inputs.data,
+        inputs.pixels or run.parent / "pixels",
+        model.config.anchors,
+        mistakes=inputs.mistakes,
+        rank=rank,
+        progress=progress.decoding,
     )
-    facts = {
+    facts: dict[str, Any] = {
         "name": name,
         "recipe": dataclasses.asdict(config),
         "start": origin,
         "torch": torch.__version__,
     }
-    if teacher:
-        facts["teacher"] = teacher.name
+    if inputs.teacher:
+        facts["teacher"] = inputs.teacher.name
+    if inputs.mistakes:
+        facts["mistakes"] = sum(map(len, dataset.mistakes))
     if rank == 0 and is_new:
         text = json.dumps({**facts, "parameters": count_parameters(model)}, indent=1)
         write_atomically(about, f"{text}\n".encode())
@@ -211,12 +216,20 @@ def open_data(
     pixels: Path,
     anchors: AnchorSpec,
     *,
+    mistakes: Path | None = None,
     rank: int,
     progress: Callable[[int, int], None],
 ) -> CropDataset:
     """Crops of a recipe's sets; see `open_sets`."""
     sets = open_sets(config, data, pixels, rank=rank, progress=progress)
-    return CropDataset(*sets, config.crop, anchors, seed=config.seed, pool=config.pool)
+    return CropDataset(
+        *sets,
+        config.crop,
+        anchors,
+        seed=config.seed,
+        pool=config.pool,
+        mistakes=read_mistakes(mistakes, sets.images) if mistakes else None,
+    )
 
 
 class Sets(NamedTuple):

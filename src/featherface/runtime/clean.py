@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, ImageCms
 
-from featherface.files import replacing
+from featherface.files import write_atomically
 from featherface.image import SUFFIXES, load, opened
 from featherface.runtime.hide import Cover, hide
 from featherface.types import Detections, Pixels
@@ -82,8 +82,10 @@ def clean(
     image, count = cover_faces(path, detect, cover)
     kept = {"exif": _exif(path)} if keep_metadata else {}
     target.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(target) as draft:
-        image.save(draft, SUFFIXES[target.suffix.lower()], quality=QUALITY, **kept)
+    # Not straight to the file: Pillow takes a write that a full disk cuts short for a whole one.
+    content = io.BytesIO()
+    image.save(content, SUFFIXES[target.suffix.lower()], quality=QUALITY, **kept)
+    write_atomically(target, content.getvalue())
     return count
 
 
