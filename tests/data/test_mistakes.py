@@ -76,6 +76,12 @@ def test_a_line_that_is_no_record_is_named(
         mistakes(tmp_path, images, record(images[0].path), line)
 
 
+def test_a_file_of_another_kind(tmp_path: Path, images: list[LabelledImage]) -> None:
+    (tmp_path / "found.jsonl").write_bytes(b"\xff\xd8\xff\xe0")
+    with pytest.raises(LabelError, match=r"found\.jsonl:1: wanted a line"):
+        read_mistakes(tmp_path / "found.jsonl", images)
+
+
 def test_a_file_of_other_pictures(tmp_path: Path, images: list[LabelledImage]) -> None:
     with pytest.raises(LabelError, match=r"knows none of the pictures, such as .*a\.png"):
         mistakes(tmp_path, images, record(tmp_path / "other.png", APART))

@@ -32,7 +32,7 @@ def read_mistakes(path: Path, images: Sequence[LabelledImage]) -> list[Floats]:
         OSError: the file cannot be read.
     """
     found: dict[Path, Floats] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
             record = json.loads(line)
             boxes = [face["box"] for face in record.get("faces", [])]
