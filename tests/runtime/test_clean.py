@@ -49,7 +49,7 @@ def test_faces_are_covered_upright(photo: Path, tmp_path: Path) -> None:
     change = np.abs(result.astype(int) - upright).mean(axis=-1)
     assert change[~mask].mean() < 6
     assert change[mask].mean() > 20
-    assert len(films.detector().detect(result, score=0.5)) == 0  # a head it still is
+    assert len(films.detector().detect(result, score=0.3)) == 0  # a head it still is
 
 
 def test_nothing_but_the_picture_is_in_the_file(photo: Path, tmp_path: Path) -> None:
