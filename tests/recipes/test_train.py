@@ -176,5 +176,8 @@ def test_mistakes_are_shown_again(
     assert set(shown) == {0, 3}
     assert json.loads((tmp_path / "run" / "run.json").read_text())["mistakes"] == 3
 
+    with pytest.raises(RecipeError, match="began with 3 mistakes, now 0 are given"):
+        main(recipe, tmp_path / "run", data=drawn, quiet=True)
+    main(recipe, tmp_path / "run", data=drawn, mistakes=found, quiet=True)
     with pytest.raises(OSError, match=r"absent\.jsonl"):
         main(recipe, tmp_path / "no", data=drawn, mistakes=tmp_path / "absent.jsonl", quiet=True)

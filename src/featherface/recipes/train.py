@@ -116,7 +116,8 @@ def train(
 
     Raises:
         ValueError: when the teacher's anchors are not among the network's.
-        RecipeError: when the batch cannot be shared out evenly, or the network is only a teacher.
+        RecipeError: when the batch cannot be shared out evenly, the network is only a teacher, or
+            a run is to go on with other mistakes.
     """
     if config.fit.batch % ranks:
         raise RecipeError(f"fit.batch: {config.fit.batch} crops cannot be shared by {ranks} ranks")
@@ -125,10 +126,11 @@ def train(
     is_new = not (run / "state.pt").exists()
     torch.manual_seed(config.seed)
     model, name = _network(config, inputs.weights if is_new else run / "model.safetensors")
+    begun = json.loads(about.read_text()) if not is_new and about.exists() else {}
     if is_new:
         origin = start_from(model, inputs.weights) if inputs.weights else "scratch"
     else:
-        origin = json.loads(about.read_text())["start"] if about.exists() else "not known"
+        origin = begun.get("start", "not known")
     criterion = CRITERIA[config.criterion]
     if inputs.teacher:
         criterion = _distillation(config, inputs.teacher, inputs.cache, model.config.anchors)
@@ -142,6 +144,12 @@ def train(
         rank=rank,
         progress=progress.decoding,
     )
+    mistakes = sum(map(len, dataset.mistakes)) if inputs.mistakes else 0
+    if begun and mistakes != begun.get("mistakes", 0):
+        raise RecipeError(
+            f"{about}: the run began with {begun.get('mistakes', 0)} mistakes, now {mistakes} are "
+            "given; give the same --mistakes, or another folder for a new run"
+        )
     facts: dict[str, Any] = {
         "name": name,
         "recipe": dataclasses.asdict(config),
@@ -150,8 +158,8 @@ def train(
     }
     if inputs.teacher:
         facts["teacher"] = inputs.teacher.name
-    if inputs.mistakes:
-        facts["mistakes"] = sum(map(len, dataset.mistakes))
+    if mistakes:
+        facts["mistakes"] = mistakes
     if rank == 0 and is_new:
         text = json.dumps({**facts, "parameters": count_parameters(model)}, indent=1)
         write_atomically(about, f"{text}\n".encode())
