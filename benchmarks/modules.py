@@ -4,7 +4,8 @@
 
 `study.py` trains and tells the average precision; this measures the trained networks where few
 small faces leave much to chance: on pictures shrunk to half too, with the differences to `nano_b`
-and their intervals, and with the time of each network, turn by turn. Leaves results/modules.json,
+and their intervals, of the whole path to mere width as well, and with the time of each network,
+turn by turn. Leaves results/modules.json,
 and the table and the plot of docs/modules.md. The machine should do nothing else.
 """
 
@@ -41,6 +42,7 @@ RESULTS = HERE / "results"
 STUDY = HERE / "studies" / "ablation.toml"
 PAGE = HERE.parent / "docs" / "modules.md"
 PLOT = "modules.png"
+PATH, WIDTH = "nano_b_enhanced", "nano_b, wider"
 BANDS = ("all", "<16", "16-32", "<32")
 SCALES = {"original": 1, "half": SHRINK}
 """How many times smaller pictures are made; heights of faces are those that they have then."""
@@ -100,6 +102,10 @@ def main(
             {"arm": arm, "seeds": seeds[arm], **cost, "scales": scales(found, arm, seeds)}
             for arm, cost in costs(graphs, rounds, repeats).items()
         ],
+        "path_over_width": {
+            scale: gains(found, scale, "<32", shared_seeds(seeds, PATH, WIDTH), PATH, WIDTH)
+            for scale in SCALES
+        },
         "crops": study["set"]["fit"]["crops"],
         "machine": asdict(this_machine()),
     }
@@ -127,23 +133,40 @@ def sample(graph: Path, images: Sequence[LabelledImage], shrink: float) -> dict[
 def scales(found: Found, arm: str, seeds: dict[str, list[int]]) -> Row:
     """The arm's figures in both sizes, and what it is above the first arm with the same seeds."""
     first = next(iter(seeds))
-    shared = [seed for seed in seeds[arm] if seed in seeds[first]]
+    shared = shared_seeds(seeds, arm, first)
     told: Row = {}
     for scale in SCALES:
         told[scale] = {}
         for band in BANDS:
             new = [found[arm, seed, scale][band] for seed in seeds[arm]]
             row: Row = {"faces": new[0].measure.faces}
-            for name in ("ap", "recall"):
+            for name in FIGURES:
                 each = mean(new, name)
                 row[name] = told_with(each.value, each.samples)
                 row[f"{name}_by_seed"] = [round(getattr(s.measure, name), 4) for s in new]
-                if arm != first and shared:
-                    ours = mean([found[arm, seed, scale][band] for seed in shared], name)
-                    plain = mean([found[first, seed, scale][band] for seed in shared], name)
-                    row[f"{name}_gain"] = told_with(*gain(ours, plain))
+            if arm != first and shared:
+                above = gains(found, scale, band, shared, arm, first)
+                row |= {f"{name}_gain": figure for name, figure in above.items()}
             told[scale][band] = row
     return told
+
+
+def shared_seeds(seeds: dict[str, list[int]], arm: str, other: str) -> list[int]:
+    """Those that both arms are trained with."""
+    return [seed for seed in seeds[arm] if seed in seeds[other]]
+
+
+def gains(
+    found: Found, scale: str, band: str, seeds: Sequence[int], arm: str, other: str
+) -> dict[str, list[float]]:
+    """How much more an arm finds than another, each figure with its interval."""
+
+    def over_seeds(which: str, name: str) -> Mean:
+        return mean([found[which, seed, scale][band] for seed in seeds], name)
+
+    return {
+        name: told_with(*gain(over_seeds(arm, name), over_seeds(other, name))) for name in FIGURES
+    }
 
 
 def mean(samples: Sequence[Samples], name: str) -> Mean:
@@ -190,12 +213,18 @@ def block(told: Row) -> str:
         for name, what in FIGURES.items():
             bands = [f"{_words(band)} ({faces[band]['faces']})" for band in BANDS]
             text += ["", f"{what}, {title}; in brackets 95 % intervals over photographs:", ""]
-            text += [f"| network | {' | '.join(bands)} | gain < 32 px |"]
-            text += [f"|---|{'---|' * len(BANDS)}---|"]
+            text += [f"| network | {' | '.join(bands)} | gain < 32 px | each seed < 32 px |"]
+            text += [f"|---|{'---|' * len(BANDS)}---|---|"]
             for arm in told["arms"]:
                 rows = [arm["scales"][scale][band] for band in BANDS]
                 cells = " | ".join(_cell(row[name]) for row in rows)
-                text.append(f"| {arm['arm']} | {cells} | {_gain(rows[-1].get(f'{name}_gain'))} |")
+                above = _gain(rows[-1].get(f"{name}_gain"))
+                each = ", ".join(f"{value:.3f}" for value in rows[-1][f"{name}_by_seed"])
+                text.append(f"| {arm['arm']} | {cells} | {above} | {each} |")
+    text += ["", f"`{PATH}` above `{WIDTH}`, faces < 32 px:", ""]
+    for scale, title in TITLES.items():
+        above = told["path_over_width"][scale]
+        text.append(f"- {title}: recall {_gain(above['recall'])}, AP {_gain(above['ap'])}")
     text += [
         "",
         f"Made by `python benchmarks/modules.py`: {told['crops']:,} crops each; time of the",
