@@ -97,14 +97,14 @@ def main(
     trained = by_arm(study, done)
     seeds = {arm: [run.seed for run in of_arm] for arm, of_arm in trained.items()}
     graphs = {arm: runs / first.folder / "model.onnx" for arm, (first, *_) in trained.items()}
+    both = shared_seeds(seeds, PATH, WIDTH)
     told = {
         "arms": [
             {"arm": arm, "seeds": seeds[arm], **cost, "scales": scales(found, arm, seeds)}
             for arm, cost in costs(graphs, rounds, repeats).items()
         ],
         "path_over_width": {
-            scale: gains(found, scale, "<32", shared_seeds(seeds, PATH, WIDTH), PATH, WIDTH)
-            for scale in SCALES
+            scale: gains(found, scale, "<32", both, PATH, WIDTH) for scale in SCALES if both
         },
         "crops": study["set"]["fit"]["crops"],
         "machine": asdict(this_machine()),
@@ -153,7 +153,7 @@ def scales(found: Found, arm: str, seeds: dict[str, list[int]]) -> Row:
 
 def shared_seeds(seeds: dict[str, list[int]], arm: str, other: str) -> list[int]:
     """Those that both arms are trained with."""
-    return [seed for seed in seeds[arm] if seed in seeds[other]]
+    return [seed for seed in seeds.get(arm, []) if seed in seeds.get(other, [])]
 
 
 def gains(
@@ -221,10 +221,11 @@ def block(told: Row) -> str:
                 above = _gain(rows[-1].get(f"{name}_gain"))
                 each = ", ".join(f"{value:.3f}" for value in rows[-1][f"{name}_by_seed"])
                 text.append(f"| {arm['arm']} | {cells} | {above} | {each} |")
-    text += ["", f"`{PATH}` above `{WIDTH}`, faces < 32 px:", ""]
-    for scale, title in TITLES.items():
-        above = told["path_over_width"][scale]
-        text.append(f"- {title}: recall {_gain(above['recall'])}, AP {_gain(above['ap'])}")
+    if told["path_over_width"]:
+        text += ["", f"`{PATH}` above `{WIDTH}`, faces < 32 px:", ""]
+    for scale, above in told["path_over_width"].items():
+        what = f"recall {_gain(above['recall'])}, AP {_gain(above['ap'])}"
+        text.append(f"- {TITLES[scale]}: {what}")
     text += [
         "",
         f"Made by `python benchmarks/modules.py`: {told['crops']:,} crops each; time of the",

@@ -47,5 +47,6 @@ def test_two_networks_are_compared_by_the_seeds_that_both_have() -> None:
         ("path", 2, "half"): looked(0.9, 0.9),
     }
     shared = shared_seeds({"wide": [1], "path": [1, 2]}, "path", "wide")
+    assert shared_seeds({"wide": [1]}, "path", "wide") == []
     above = gains(found, "half", "<32", shared, "path", "wide")
     assert above == {"ap": [0.25, 0.25, 0.25], "recall": [-0.2, -0.2, -0.2]}
