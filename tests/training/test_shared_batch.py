@@ -6,6 +6,7 @@ crops. What one process gives is the reference.
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,6 +98,10 @@ def work(rank: int, crops: CropDataset, anchors: Tensor, folder: Path) -> None:
     with pytest.raises(CheckpointError) as error:
         one_step(NAMES[0], crops, anchors, folder / f"{NAMES[0]} {rank}", rank, RANKS)
     (folder / f"refused {rank}").write_text(str(error.value))
+    # What still holds the group, a traceback or a cycle, would keep its threads until Python's end,
+    # where one that asks for the interpreter aborts the process.
+    del error
+    gc.collect()
     torch.distributed.destroy_process_group()
 
 
