@@ -5,8 +5,8 @@
 `study.py` trains and tells the average precision; this measures the trained networks where few
 small faces leave much to chance: on pictures shrunk to half too, with the differences to `nano_b`
 and their intervals, of the whole path to mere width as well, and with the time of each network,
-turn by turn. Leaves results/modules.json,
-and the table and the plot of docs/modules.md. The machine should do nothing else.
+turn by turn. Leaves results/modules.json, and the table and the plot of docs/modules.md. The
+machine should do nothing else.
 """
 
 from __future__ import annotations

@@ -98,8 +98,8 @@ def work(rank: int, crops: CropDataset, anchors: Tensor, folder: Path) -> None:
     with pytest.raises(CheckpointError) as error:
         one_step(NAMES[0], crops, anchors, folder / f"{NAMES[0]} {rank}", rank, RANKS)
     (folder / f"refused {rank}").write_text(str(error.value))
-    # What still holds the group, a traceback or a cycle, would keep its threads until Python's end,
-    # where one that asks for the interpreter aborts the process.
+    # What still holds the group, a traceback or a cycle, can keep its threads until Python's end:
+    # ranks were seen to abort there, everything written.
     del error
     gc.collect()
     torch.distributed.destroy_process_group()
