@@ -39,7 +39,7 @@ from featherface.models.featherface_v1 import (
 
 def featherface_v1(g: Graph, images: str, m: FeatherFaceV1) -> list[Head]:
     """uint8 pixels (B, H, W, 3) -> what each level says."""
-    taps = attend(g, backbone(g, images, m.backbone), m.attention)
+    taps = attend(g, backbone(g, images, m.backbone)[1:], m.attention)
     firsts, seconds = all_of(Project, m.project), all_of(Project, m.project_again)
     levels = [project(g, x, layer) for x, layer in zip(taps, firsts, strict=True)]
     second = [project(g, x, layer) for x, layer in zip(taps[1:], seconds, strict=True)]

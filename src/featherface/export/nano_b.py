@@ -34,7 +34,7 @@ from featherface.export.neck import (
 from featherface.models.bifpn import BiFPNLayer, Project
 from featherface.models.cbam import CBAM
 from featherface.models.cost import BLOCK
-from featherface.models.mobilenet import MobileNetV1
+from featherface.models.mobilenet import FINER, MobileNetV1
 from featherface.models.mse import GatedFusion, SemanticInjection
 from featherface.models.nano_b import SHUFFLE_GROUPS, NanoB
 from featherface.models.scale import ScaleDecoupling, ScaleSequenceAttention
@@ -43,9 +43,9 @@ from featherface.models.ssh import ContextModule
 
 def nano_b(g: Graph, images: str, m: NanoB) -> list[Head]:
     """uint8 pixels (B, H, W, 3) -> what each level says."""
-    taps = backbone(g, images, m.backbone)
+    finer, *taps = backbone(g, images, m.backbone)
     if isinstance(m.decouple, ScaleDecoupling):
-        taps[0] = decouple(g, taps[0], m.decouple)
+        taps[0] = decouple(g, taps[0], finer, m.decouple)
     taps = [cbam(g, x, layer) for x, layer in zip(taps, all_of(CBAM, m.attention), strict=True)]
     levels = refine(g, neck(g, taps, m), m)
     heads = []
@@ -57,7 +57,7 @@ def nano_b(g: Graph, images: str, m: NanoB) -> list[Head]:
 
 
 def backbone(g: Graph, images: str, m: MobileNetV1) -> Levels:
-    """C3, C4, C5.
+    """C2, C3, C4, C5.
 
     Half of a block of channels in the first two layers would be padding; it does the work of the
     second one's LeakyReLU instead.
@@ -72,7 +72,7 @@ def backbone(g: Graph, images: str, m: MobileNetV1) -> Levels:
         stages[0][0] = list(signed(*stages[0][0]))
     x = stem(g, images, first)
     taps = []
-    for blocks in stages:
+    for blocks in (stages[0][: FINER - 1], stages[0][FINER - 1 :], *stages[1:]):
         for layers in blocks:
             for layer in layers:
                 x = conv(g, x, *layer)

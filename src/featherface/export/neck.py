@@ -124,7 +124,7 @@ def guide(g: Graph, x: Map, m: GatedFusion) -> Map:
     return add(g, sequential(g, gated, m.refine), x)
 
 
-def decouple(g: Graph, x: Map, m: ScaleDecoupling) -> Map:
+def decouple(g: Graph, x: Map, finer: Map, m: ScaleDecoupling) -> Map:
     """Computes x - low' + gate * (fine + low'), low' being the suppressed coarse map, enlarged.
 
     The coarse map has the opposite sign, as the blocked layout adds but does not subtract.
@@ -138,7 +138,10 @@ def decouple(g: Graph, x: Map, m: ScaleDecoupling) -> Map:
     suppress, gate_fine, gate_coarse = map(kernel, (m.suppress, m.gate_fine, m.gate_coarse))
     coarse = conv(g, minus_low, suppress.reading(-1))
     minus_coarse = conv(g, minus_low, replace(suppress, bias=-suppress.bias))
-    both = add(g, conv(g, high, kernel(m.enhance)), upsample(g, coarse, cell))
+    fine = conv(g, high, kernel(m.enhance))
+    if m.detail:
+        fine = add(g, fine, conv(g, finer, kernel(m.detail)))
+    both = add(g, fine, upsample(g, coarse, cell))
     coarse_part = Kernel(gate_coarse.weight - gate_fine.weight, nothing)
     shift = upsample(g, conv(g, coarse, coarse_part), cell)
     share = elementwise(g, "Sigmoid", add(g, conv(g, both, gate_fine), shift))

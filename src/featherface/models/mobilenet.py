@@ -25,6 +25,10 @@ PRUNED = ((8, 16, 32, 32, 48, 27), (72, 72, 72, 72, 72, 50), (128, 87))
 Widths = tuple[tuple[int, ...], ...]
 
 
+FINER = 4
+"""Layers of the first stage up to stride 4."""
+
+
 class Pyramid(NamedTuple):
     """Feature maps at strides 8, 16 and 32."""
 
@@ -61,6 +65,11 @@ class MobileNetV1(nn.Module):
 
     def forward(self, images: Tensor) -> Pyramid:
         """(B, 3, H, W) normalised RGB -> the three taps."""
-        c3 = self.stage1(images)
+        return self.all_taps(images)[1]
+
+    def all_taps(self, images: Tensor) -> tuple[Tensor, Pyramid]:
+        """(B, 3, H, W) normalised RGB -> the map at stride 4 and the three taps."""
+        c2 = self.stage1[:FINER](images)
+        c3 = self.stage1[FINER:](c2)
         c4 = self.stage2(c3)
-        return Pyramid(c3, c4, self.stage3(c4))
+        return c2, Pyramid(c3, c4, self.stage3(c4))

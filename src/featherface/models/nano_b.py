@@ -20,7 +20,7 @@ from featherface.models.bifpn import BiFPNLayer, Project
 from featherface.models.cbam import CBAM
 from featherface.models.heads import Heads, Raw
 from featherface.models.layers import SLOPE, channel_shuffle, init_weights
-from featherface.models.mobilenet import PRUNED, MobileNetV1, Pyramid, Widths
+from featherface.models.mobilenet import FINER, PRUNED, MobileNetV1, Pyramid, Widths
 from featherface.models.mse import GatedFusion, SemanticInjection
 from featherface.models.scale import ScaleDecoupling, ScaleSequenceAttention
 from featherface.models.ssh import ContextModule
@@ -57,6 +57,7 @@ class NanoBConfig:
         channels: width of the neck and the context modules.
         repeats: how often the BiFPN runs.
         scale_decoupling: ScaleDecoupling before P3's attention.
+        detail: ScaleDecoupling looks at stride 4 too.
         semantic: MSE around the BiFPN.
         scale_sequence: ASSN instead of CBAM on P3 after the BiFPN.
         hidden: channels inside the modules behind the backbone.
@@ -69,6 +70,7 @@ class NanoBConfig:
     channels: int = 32
     repeats: int = 3
     scale_decoupling: bool = True
+    detail: bool = False
     semantic: bool = True
     scale_sequence: bool = True
     hidden: Hidden = field(default_factory=Hidden)
@@ -110,7 +112,8 @@ class NanoB(nn.Module):
         width, hidden = config.channels, config.hidden
         self.backbone = MobileNetV1(config.widths, slope=config.slope)
         taps = self.backbone.channels
-        self.decouple = ScaleDecoupling(taps[0]) if config.scale_decoupling else nn.Identity()
+        finer = config.widths[0][FINER - 1] if config.detail else 0
+        self.decouple = ScaleDecoupling(taps[0], finer) if config.scale_decoupling else None
         self.attention = nn.ModuleList(CBAM(channels) for channels in taps)
         self.project = nn.ModuleList(Project(channels, width) for channels in taps)
         self.project_again = nn.ModuleList(Project(channels, width) for channels in taps[1:])
@@ -134,13 +137,13 @@ class NanoB(nn.Module):
         self.heads = Heads(width, config.anchors.per_cell)
         self.apply(init_weights)
         self.heads.prior_init()
-        if isinstance(self.decouple, ScaleDecoupling):
+        if self.decouple:
             self.decouple.zero_init()
 
     def forward(self, images: Tensor) -> Raw:
         """(B, 3, H, W) normalised RGB, H and W multiples of 32 -> Raw of A anchors."""
-        c3, c4, c5 = self.backbone(images)
-        taps = [self.decouple(c3), c4, c5]
+        c2, (c3, c4, c5) = self.backbone.all_taps(images)
+        taps = [self.decouple(c3, c2) if self.decouple else c3, c4, c5]
         taps = [attend(x) for attend, x in zip(self.attention, taps, strict=True)]
         levels = Pyramid(*(project(x) for project, x in zip(self.project, taps, strict=True)))
         levels = self.inject(levels)

@@ -17,15 +17,21 @@ from featherface.models.mobilenet import Pyramid
 class ScaleDecoupling(nn.Module):
     """Strengthens fine detail and weakens what a coarse map already shows.
 
-    low = mean over cells of 4x4, high = x - low;
-    y = x + gate * enhance(high) - (1 - gate) * suppress(low). At the start y = x.
+    low = mean over cells of 4x4, high = x - low, fine = enhance(high) + detail(map at stride 4);
+    y = x + gate * fine - (1 - gate) * suppress(low). At the start y = x.
+
+    Args:
+        channels: of P3.
+        finer: of the backbone's map at stride 4, where a face of 10 pixels still has some of its
+            own; 0 to do without.
     """
 
     CELL = 4  # 32 px of the picture: what is larger belongs to the deeper levels
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, finer: int = 0) -> None:
         super().__init__()
         self.enhance = nn.Conv2d(channels, channels, 3, padding=1)
+        self.detail = nn.Conv2d(finer, channels, 3, 2, padding=1, bias=False) if finer else None
         self.suppress = nn.Conv2d(channels, channels, 1)
         # One 1x1 convolution over both, split so that the coarse half runs on the coarse map.
         self.gate_fine = nn.Conv2d(channels, channels, 1)
@@ -35,11 +41,15 @@ class ScaleDecoupling(nn.Module):
         """Start as the identity."""
         for conv in (self.enhance, self.suppress):
             nn.init.zeros_(conv.weight)
+        if self.detail:
+            nn.init.zeros_(self.detail.weight)
 
-    def forward(self, p3: Tensor) -> Tensor:
-        """(B, C, H, W), H and W multiples of 4 -> the same shape."""
+    def forward(self, p3: Tensor, p2: Tensor) -> Tensor:
+        """P3 (B, C, H, W), H and W multiples of 4, and P2 (B, F, 2H, 2W) -> P3's shape."""
         low = nn.functional.avg_pool2d(p3, self.CELL)
         fine = self.enhance(p3 - upsample(low, self.CELL))
+        if self.detail:
+            fine = fine + self.detail(p2)
         coarse = self.suppress(low)
         gate = (self.gate_fine(fine) + upsample(self.gate_coarse(coarse), self.CELL)).sigmoid()
         coarse = upsample(coarse, self.CELL)

@@ -42,6 +42,11 @@ def nano_b_decoupled() -> NanoB:
     return NanoB(NanoBConfig(semantic=False, scale_sequence=False))
 
 
+def nano_b_detailed() -> NanoB:
+    """Nano-B with ScaleDecoupling that looks at stride 4 too: 135,714 parameters."""
+    return NanoB(NanoBConfig(semantic=False, scale_sequence=False, detail=True))
+
+
 def nano_b_semantic() -> NanoB:
     """Nano-B with MSE: 124,794 parameters."""
     return NanoB(NanoBConfig(scale_decoupling=False, scale_sequence=False))
@@ -65,6 +70,7 @@ MODELS: dict[str, Callable[[], NanoB | FeatherFaceV1]] = {
 }
 VARIANTS: dict[str, Callable[[], NanoB | FeatherFaceV1]] = {
     "nano_b_decoupled": nano_b_decoupled,
+    "nano_b_detailed": nano_b_detailed,
     "nano_b_semantic": nano_b_semantic,
     "nano_b_sequence": nano_b_sequence,
     "nano_b_wide": nano_b_wide,
