@@ -229,22 +229,25 @@ def test_gated_fusion_adds_what_its_gate_lets_through() -> None:
 
 
 def test_scale_decoupling_starts_as_the_identity() -> None:
-    module = ScaleDecoupling(27).apply(init_weights)
+    module = ScaleDecoupling(27, finer=5).apply(init_weights)
     module.zero_init()
-    x = torch.randn(2, 27, 8, 12)
-    assert torch.equal(module(x), x)
+    x, finer = torch.randn(2, 27, 8, 12), torch.randn(2, 5, 16, 24)
+    assert torch.equal(module(x, finer), x)
 
 
-def test_scale_decoupling_equals_the_unsplit_formula() -> None:
-    module = stirred(ScaleDecoupling(6))
-    x = torch.randn(2, 6, 8, 12)
+@pytest.mark.parametrize("detail", [False, True])
+def test_scale_decoupling_equals_the_unsplit_formula(detail: bool) -> None:
+    module = stirred(ScaleDecoupling(6, finer=5 if detail else 0))
+    x, finer = torch.randn(2, 6, 8, 12), torch.randn(2, 5, 16, 24)
     low = grow(functional.avg_pool2d(x, 4), 4)
     enhanced, suppressed = module.enhance(x - low), module.suppress(low)
+    if detail:
+        enhanced = enhanced + functional.conv2d(finer, module.detail.weight, stride=2, padding=1)
     kernel = torch.cat([module.gate_fine.weight, module.gate_coarse.weight], dim=1)
     both = torch.cat([enhanced, suppressed], dim=1)
     gate = torch.sigmoid(functional.conv2d(both, kernel, module.gate_fine.bias))
     wanted = x + gate * enhanced - (1 - gate) * suppressed
-    torch.testing.assert_close(module(x), wanted, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(module(x, finer), wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_scale_sequence_attention_equals_the_concatenated_formula() -> None:
@@ -365,6 +368,7 @@ def test_parameters_in_total() -> None:
         "nano_b_enhanced": 136_073,
         "nano_b_enhanced_dense": 171_142,
         "nano_b_decoupled": 127_938,
+        "nano_b_detailed": 135_714,
         "nano_b_semantic": 124_794,
         "nano_b_sequence": 121_559,
         "nano_b_wide": 136_127,

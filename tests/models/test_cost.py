@@ -22,6 +22,7 @@ CONFIGS = st.builds(
     channels=st.sampled_from([8, 16, 32]),
     repeats=st.integers(1, 2),
     scale_decoupling=st.booleans(),
+    detail=st.booleans(),
     semantic=st.booleans(),
     scale_sequence=st.booleans(),
     hidden=st.builds(

@@ -46,6 +46,13 @@ def dense() -> NanoB:
 
 
 @pytest.fixture
+def detailed() -> NanoB:
+    """Its channels at stride 4 have two readers."""
+    torch.manual_seed(0)
+    return stir(NanoB(replace(DENSE_CONFIG, detail=True))).double()
+
+
+@pytest.fixture
 def images() -> torch.Tensor:
     return torch.randn(2, 3, 96, 64, generator=torch.Generator().manual_seed(1)).double() * 60
 
@@ -92,6 +99,17 @@ def test_silenced_and_cut_say_the_same(
     assert difference(quiet, cut, images) < EXACT
     cut.train()
     cut(images)  # and it can be trained
+
+
+def test_what_reads_stride_4_is_silenced_and_cut_too(
+    detailed: NanoB, images: torch.Tensor
+) -> None:
+    smaller = narrowed(detailed.config, Rates(0.5, 0.3, 0.4, 0.5, 0.6))
+    smaller = replace(smaller, widths=((8, 16, 32, 20, *smaller.widths[0][4:]), *smaller.widths[1:]))
+    quiet, kept = silenced(detailed, smaller)
+    assert difference(detailed, quiet, images) > 1e-5, "what went had something to say"
+    cut = cut_network(quiet, smaller, heard=kept).double()
+    assert difference(quiet, cut, images) < EXACT
 
 
 def test_what_was_silenced_goes_even_where_silence_is_far_from_the_median(

@@ -17,7 +17,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from featherface.models.layers import count_parameters
-from featherface.models.mobilenet import STRIDES
+from featherface.models.mobilenet import FINER, STRIDES
 from featherface.models.nano_b import Hidden, NanoB, NanoBConfig
 
 SIDE = 640
@@ -89,6 +89,9 @@ def _narrowable(config: NanoBConfig, *, exported: bool) -> Cost:
 
 def _parts(config: NanoBConfig, *, exported: bool) -> Iterator[Cost]:
     yield from _backbone(config)
+    if config.scale_decoupling and config.detail:
+        kernels = 9 * config.widths[0][FINER - 1] * config.widths[0][-1]
+        yield Cost(kernels, kernels * _cells(LEVELS[0]))
     hidden, width = config.hidden, config.channels
     unit = 2 * width + 1  # of a bottleneck: a column in, a row out, a bias
     if config.semantic:

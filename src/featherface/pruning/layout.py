@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from featherface.models.cbam import hidden_units
-from featherface.models.mobilenet import Widths
+from featherface.models.mobilenet import FINER, Widths
 from featherface.models.nano_b import NanoBConfig
 
 
@@ -60,6 +60,9 @@ def network_layout(config: NanoBConfig) -> list[Channels]:
     ends = [sum(map(len, config.widths[: stage + 1])) - 1 for stage in range(3)]
     for level, end in enumerate(ends):
         layout[end] = _tap(layout[end], level, config)
+    if config.scale_decoupling and config.detail:
+        finer = layout[FINER - 1]
+        layout[FINER - 1] = finer._replace(read=(*finer.read, "decouple.detail"))
     layout += (_bottleneck(f"attention.{n}.channel.mlp", units) for n, units in _units(config))
     layout += _neck(config)
     layout += _context(config.hidden.context)
@@ -74,11 +77,11 @@ def _tap(entry: Channels, level: int, config: NanoBConfig) -> Channels:
     if level:
         read += (f"project_again.{level - 1}.0",)
     elif config.scale_decoupling:
-        added, gates = (
-            ("decouple.enhance", "decouple.suppress"),
-            ("decouple.gate_fine", "decouple.gate_coarse"),
-        )
-        made, followed, read = (*made, *added), (*followed, *gates), (*read, *added, *gates)
+        added = ("decouple.enhance", "decouple.suppress")
+        gates = ("decouple.gate_fine", "decouple.gate_coarse")
+        detail = ("decouple.detail",) if config.detail else ()
+        made, followed = (*made, *added, *detail), (*followed, *gates)
+        read = (*read, *added, *gates)
     return entry._replace(made=made, followed=followed, read=read)
 
 
