@@ -1,4 +1,4 @@
-"""Every network of the zoo, one with ReLU and one that reads stride 4, exported once."""
+"""Every network of the zoo, one with ReLU and one with the improved modules, exported once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from featherface.export.onnx import export_onnx
 from featherface.models.zoo import MODELS
 
 
-@pytest.fixture(scope="session", params=[*MODELS, "nano_b_enhanced_dense_relu", "nano_b_detailed"])
+@pytest.fixture(
+    scope="session", params=[*MODELS, "nano_b_enhanced_dense_relu", "nano_b_enhanced_again"]
+)
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     """Each network in turn."""
     model = stirred(request.param)

@@ -24,7 +24,7 @@ from featherface.models.layers import (
 from featherface.models.mobilenet import DENSE, PRUNED, X025, MobileNetV1, Pyramid
 from featherface.models.mse import GatedFusion, SemanticEnhancement, SemanticInjection
 from featherface.models.nano_b import NanoB
-from featherface.models.scale import ScaleDecoupling, ScaleSequenceAttention
+from featherface.models.scale import ElanBlock, ScaleDecoupling, ScaleSequenceAttention
 from featherface.models.ssh import ContextModule
 from featherface.models.zoo import (
     MODELS,
@@ -32,6 +32,7 @@ from featherface.models.zoo import (
     build,
     nano_b,
     nano_b_enhanced,
+    nano_b_enhanced_again,
     nano_b_enhanced_dense,
 )
 
@@ -262,6 +263,24 @@ def test_scale_sequence_attention_equals_the_concatenated_formula() -> None:
     torch.testing.assert_close(module(levels), p3 + mixed, rtol=1e-4, atol=1e-5)
 
 
+def test_elan_mixes_what_goes_in_and_what_each_convolution_gives() -> None:
+    block = stirred(ElanBlock(4, 16, 2))
+    x = torch.randn(2, 4, 6, 8)
+    maps = [x, block.convs[0](x), block.convs[1](block.convs[0](x))]
+    kernel = torch.cat([mix.weight for mix in block.mix], dim=1)
+    wanted = block.norm(functional.conv2d(torch.cat(maps, dim=1), kernel))
+    torch.testing.assert_close(block(x), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_an_identity_start_leaves_mse_and_assn_out() -> None:
+    """But for a factor: gates of one half make everything half as large again."""
+    network = nano_b_enhanced_again()
+    levels = maps(32)
+    torch.testing.assert_close(network.refine_p3(levels), levels.p3)
+    torch.testing.assert_close(network.guide[1](levels.p4), levels.p4)
+    torch.testing.assert_close(network.inject(levels).p3, levels.p3 * 1.5)
+
+
 def test_scale_sequence_attention_reads_all_three_levels() -> None:
     module = stirred(ScaleSequenceAttention(16, 16, gate=2))
     levels = maps(16)
@@ -369,6 +388,8 @@ def test_parameters_in_total() -> None:
         "nano_b_enhanced_dense": 171_142,
         "nano_b_decoupled": 127_938,
         "nano_b_detailed": 135_714,
+        "nano_b_elan": 127_079,
+        "nano_b_enhanced_again": 149_369,
         "nano_b_semantic": 124_794,
         "nano_b_sequence": 121_559,
         "nano_b_wide": 136_127,

@@ -25,6 +25,7 @@ CONFIGS = st.builds(
     detail=st.booleans(),
     semantic=st.booleans(),
     scale_sequence=st.booleans(),
+    elan=st.integers(0, 2),
     hidden=st.builds(
         Hidden,
         **dict.fromkeys(("semantic", "guide", "gate", "sequence", "context"), st.integers(1, 20)),

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from featherface.models.layers import count_parameters
 from featherface.models.mobilenet import DENSE, PRUNED, Widths
 from featherface.models.nano_b import Hidden, NanoB, NanoBConfig
+from featherface.models.zoo import AGAIN
 from featherface.pruning.groups import Rates, narrowed
 from featherface.pruning.surgery import choose_channels, cut_network, silence
 
@@ -46,10 +47,10 @@ def dense() -> NanoB:
 
 
 @pytest.fixture
-def detailed() -> NanoB:
-    """Its channels at stride 4 have two readers."""
+def again() -> NanoB:
+    """Its channels at stride 4 have two readers, its ASSN has channels between convolutions."""
     torch.manual_seed(0)
-    return stir(NanoB(replace(DENSE_CONFIG, detail=True))).double()
+    return stir(NanoB(replace(AGAIN, widths=DENSE))).double()
 
 
 @pytest.fixture
@@ -101,13 +102,12 @@ def test_silenced_and_cut_say_the_same(
     cut(images)  # and it can be trained
 
 
-def test_what_reads_stride_4_is_silenced_and_cut_too(
-    detailed: NanoB, images: torch.Tensor
-) -> None:
-    smaller = narrowed(detailed.config, Rates(0.5, 0.3, 0.4, 0.5, 0.6))
-    smaller = replace(smaller, widths=((8, 16, 32, 20, *smaller.widths[0][4:]), *smaller.widths[1:]))
-    quiet, kept = silenced(detailed, smaller)
-    assert difference(detailed, quiet, images) > 1e-5, "what went had something to say"
+def test_improved_modules_are_silenced_and_cut_too(again: NanoB, images: torch.Tensor) -> None:
+    first, *others = narrowed(again.config, Rates(0.5, 0.3, 0.4, 0.5, 0.6)).widths
+    smaller = replace(again.config, widths=((8, 16, 32, 20, *first[4:]), *others))
+    smaller = hidden(sequence=9)(smaller)
+    quiet, kept = silenced(again, smaller)
+    assert difference(again, quiet, images) > 1e-5, "what went had something to say"
     cut = cut_network(quiet, smaller, heard=kept).double()
     assert difference(quiet, cut, images) < EXACT
 

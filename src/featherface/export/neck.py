@@ -28,7 +28,7 @@ from featherface.export.layers import (
 )
 from featherface.models.bifpn import BiFPNLayer, FuseNode, Project
 from featherface.models.mse import GatedFusion, SemanticEnhancement, SemanticInjection
-from featherface.models.scale import ScaleDecoupling, ScaleSequenceAttention
+from featherface.models.scale import ElanBlock, ScaleDecoupling, ScaleSequenceAttention
 
 Levels = list[Map]
 Scales = tuple[float, ...]
@@ -158,4 +158,16 @@ def scale_sequence(g: Graph, levels: Levels, m: ScaleSequenceAttention) -> Map:
     coarse = add(g, conv(g, p4, of_p4), upsample(g, conv(g, p5, of_p5), 2))
     together = add(g, conv(g, fine, of_p3), upsample(g, coarse, 2))
     together = times_places(g, together, spatial_gate(g, fine, m.spatial))
-    return add(g, sequential(g, sequential(g, together, m.norm), m.mix), p3)
+    joint = sequential(g, together, m.norm)
+    parts = elan(g, joint, m.mix) if isinstance(m.mix, ElanBlock) else [sequential(g, joint, m.mix)]
+    return add(g, *parts, p3)
+
+
+def elan(g: Graph, x: Map, m: ElanBlock) -> list[Map]:
+    """What the block is the sum of; the first part has the norm's shift."""
+    first, *others = (kernel(mix).then(m.norm) for mix in all_of(nn.Conv2d, m.mix))
+    parts = [conv(g, x, first)]
+    for layer, mix in zip(all_of(nn.Sequential, m.convs), others, strict=True):
+        x = sequential(g, x, layer)
+        parts.append(conv(g, x, replace(mix, bias=torch.zeros_like(mix.bias))))
+    return parts

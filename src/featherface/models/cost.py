@@ -99,11 +99,14 @@ def _parts(config: NanoBConfig, *, exported: bool) -> Iterator[Cost]:
         yield Cost(3 * unit * hidden.guide, 3 * 2 * width * hidden.guide)
     if config.scale_sequence:
         yield Cost(unit * hidden.gate, 2 * 2 * width * hidden.gate)  # mean and maximum
-        joint = hidden.sequence
+        joint, depth = hidden.sequence, config.elan
+        spatial = 9 * joint * joint * depth or 9 * joint  # whole convolutions, or a depthwise one
+        kernels = spatial + joint * width * (depth + 1)
         yield Cost(
-            joint * (3 * width + 2 + 9 + 2 + width),
+            joint * (3 * width + 2) + 2 * joint * (depth or 1) + kernels,
             # A norm that no convolution precedes is a product for each cell in a graph.
-            joint * (width * sum(map(_cells, LEVELS)) + (9 + width + exported) * _cells(LEVELS[0])),
+            joint * width * sum(map(_cells, LEVELS))
+            + (kernels + joint * exported) * _cells(LEVELS[0]),
         )
     yield _context(width, hidden.context, exported=exported)
 

@@ -49,7 +49,7 @@ class MobileNetV1(nn.Module):
         super().__init__()
         if [len(stage) for stage in widths] != [len(stage) for stage in STRIDES]:
             raise ValueError(f"widths must be 6, 6 and 2 numbers, not {widths}")
-        stages: list[nn.Module] = []
+        stages: list[nn.Sequential] = []
         channels = 3
         for stage_widths, strides in zip(widths, STRIDES, strict=True):
             blocks: list[nn.Module] = []

@@ -36,6 +36,11 @@ class SemanticInjection(nn.Module):
         self.enhance = SemanticEnhancement(channels, hidden)
         self.gates = nn.ModuleList(nn.Conv2d(channels, channels, 1) for _ in range(3))
 
+    def zero_init(self) -> None:
+        """Start with gates that are one half everywhere."""
+        for gate in self.gates:
+            nn.init.zeros_(gate.get_parameter("weight"))
+
     def forward(self, levels: Pyramid) -> Pyramid:
         """Three maps of the neck's width -> the same shapes."""
         semantics = self.enhance(levels.p5)
@@ -56,6 +61,10 @@ class GatedFusion(nn.Module):
         super().__init__()
         self.gate = bottleneck(channels, hidden)
         self.refine = conv_bn(channels, channels, 3, groups=channels)
+
+    def zero_init(self) -> None:
+        """Start as the identity."""
+        nn.init.zeros_(self.refine[-1].get_parameter("weight"))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> the same shape."""

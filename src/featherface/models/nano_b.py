@@ -26,6 +26,7 @@ from featherface.models.scale import ScaleDecoupling, ScaleSequenceAttention
 from featherface.models.ssh import ContextModule
 
 SHUFFLE_GROUPS = 4
+STARRED = ScaleDecoupling, SemanticInjection, GatedFusion, ScaleSequenceAttention
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,9 @@ class NanoBConfig:
         detail: ScaleDecoupling looks at stride 4 too.
         semantic: MSE around the BiFPN.
         scale_sequence: ASSN instead of CBAM on P3 after the BiFPN.
+        elan: convolutions of ASSN's ELAN block; 0 for a light form without it.
+        identity_start: MSE and ASSN change nothing before they have learned to, as
+            ScaleDecoupling always does.
         hidden: channels inside the modules behind the backbone.
         slope: of the activations below zero: 0 is ReLU, which ONNX Runtime computes inside a
             convolution, while LeakyReLU goes through the map once more.
@@ -73,6 +77,8 @@ class NanoBConfig:
     detail: bool = False
     semantic: bool = True
     scale_sequence: bool = True
+    elan: int = 0
+    identity_start: bool = False
     hidden: Hidden = field(default_factory=Hidden)
     slope: float = SLOPE
     anchors: AnchorSpec = NANO_B
@@ -125,7 +131,9 @@ class NanoB(nn.Module):
             GatedFusion(width, hidden.guide) if config.semantic else nn.Identity() for _ in taps
         )
         self.refine_p3 = (
-            ScaleSequenceAttention(width, hidden.sequence, gate=hidden.gate, slope=config.slope)
+            ScaleSequenceAttention(
+                width, hidden.sequence, gate=hidden.gate, elan=config.elan, slope=config.slope
+            )
             if config.scale_sequence
             else CBAM(width)
         )
@@ -137,8 +145,10 @@ class NanoB(nn.Module):
         self.heads = Heads(width, config.anchors.per_cell)
         self.apply(init_weights)
         self.heads.prior_init()
-        if self.decouple:
-            self.decouple.zero_init()
+        late = (self.inject, *self.guide, self.refine_p3) if config.identity_start else ()
+        for module in (self.decouple, *late):
+            if isinstance(module, STARRED):
+                module.zero_init()
 
     def forward(self, images: Tensor) -> Raw:
         """(B, 3, H, W) normalised RGB, H and W multiples of 32 -> Raw of A anchors."""

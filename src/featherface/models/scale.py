@@ -2,7 +2,7 @@
 
 Scale decoupling after Ma, Chai, Jin, "Scale Decoupled Pyramid", IEEE TGRS 61, 2023, whose exact
 layers are not published; scale sequence attention after Lee, Kim, "ASSN", Heliyon 10(12), 2024,
-in a light form without its ELAN block.
+in a light form that may do without its ELAN block.
 """
 
 from __future__ import annotations
@@ -56,6 +56,37 @@ class ScaleDecoupling(nn.Module):
         return p3 - coarse + gate * (fine + coarse)
 
 
+class ElanBlock(nn.Module):
+    """Whole 3x3 convolutions in a row; what goes in and what each gives are mixed (ELAN).
+
+    Args:
+        hidden: channels that go in, and of each convolution.
+        channels: that come out.
+        depth: convolutions.
+        slope: of the activations below zero.
+    """
+
+    def __init__(self, hidden: int, channels: int, depth: int, *, slope: float = SLOPE) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(
+            conv_bn_act(hidden, hidden, 3, slope=slope) for _ in range(depth)
+        )
+        # A 1x1 convolution of the concatenated maps is the sum of one on each.
+        self.mix = nn.ModuleList(
+            nn.Conv2d(hidden, channels, 1, bias=False) for _ in range(depth + 1)
+        )
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, hidden, H, W) -> (B, channels, H, W)."""
+        first, *mixes = self.mix
+        total = first(x)
+        for conv, mix in zip(self.convs, mixes, strict=True):
+            x = conv(x)
+            total = total + mix(x)
+        return self.norm(total)
+
+
 class ScaleSequenceAttention(nn.Module):
     """P3 attention steers all three levels, and what they agree on is added to P3.
 
@@ -63,19 +94,32 @@ class ScaleSequenceAttention(nn.Module):
         channels: of each map.
         hidden: channels of the joint map.
         gate: hidden units of P3's channel attention.
+        elan: convolutions of an ELAN block instead of one depthwise convolution, if not 0.
         slope: of the activations below zero.
     """
 
-    def __init__(self, channels: int, hidden: int, *, gate: int, slope: float = SLOPE) -> None:
+    def __init__(
+        self, channels: int, hidden: int, *, gate: int, elan: int = 0, slope: float = SLOPE
+    ) -> None:
         super().__init__()
         self.channel = bottleneck(channels, gate)
         self.spatial = SpatialAttention()
         # A 1x1 convolution of the three concatenated maps is the sum of one on each.
         self.reduce = nn.ModuleList(nn.Conv2d(channels, hidden, 1, bias=False) for _ in range(3))
         self.norm = nn.Sequential(nn.BatchNorm2d(hidden), rectifier(slope))
-        self.mix = nn.Sequential(
-            *conv_bn_act(hidden, hidden, 3, groups=hidden, slope=slope), *conv_bn(hidden, channels)
+        self.mix: ElanBlock | nn.Sequential = (
+            ElanBlock(hidden, channels, elan, slope=slope)
+            if elan
+            else nn.Sequential(
+                *conv_bn_act(hidden, hidden, 3, groups=hidden, slope=slope),
+                *conv_bn(hidden, channels),
+            )
         )
+
+    def zero_init(self) -> None:
+        """Start as the identity."""
+        norm = self.mix.norm if isinstance(self.mix, ElanBlock) else self.mix[-1]
+        nn.init.zeros_(norm.get_parameter("weight"))
 
     def forward(self, levels: Pyramid) -> Tensor:
         """Three maps of one width -> the new P3."""

@@ -10,6 +10,7 @@ from featherface.models.mobilenet import DENSE
 from featherface.models.nano_b import NanoB, NanoBConfig
 
 PLAIN = NanoBConfig(scale_decoupling=False, semantic=False, scale_sequence=False)
+AGAIN = NanoBConfig(detail=True, elan=2, identity_start=True)
 
 
 def featherface_v1() -> FeatherFaceV1:
@@ -47,6 +48,16 @@ def nano_b_detailed() -> NanoB:
     return NanoB(NanoBConfig(semantic=False, scale_sequence=False, detail=True))
 
 
+def nano_b_elan() -> NanoB:
+    """Nano-B with ASSN that has an ELAN block and starts as the identity: 127,079 parameters."""
+    return NanoB(replace(AGAIN, scale_decoupling=False, semantic=False))
+
+
+def nano_b_enhanced_again() -> NanoB:
+    """Nano-B Enhanced with all that was tried to make its modules better: 149,369 parameters."""
+    return NanoB(AGAIN)
+
+
 def nano_b_semantic() -> NanoB:
     """Nano-B with MSE: 124,794 parameters."""
     return NanoB(NanoBConfig(scale_decoupling=False, scale_sequence=False))
@@ -71,6 +82,8 @@ MODELS: dict[str, Callable[[], NanoB | FeatherFaceV1]] = {
 VARIANTS: dict[str, Callable[[], NanoB | FeatherFaceV1]] = {
     "nano_b_decoupled": nano_b_decoupled,
     "nano_b_detailed": nano_b_detailed,
+    "nano_b_elan": nano_b_elan,
+    "nano_b_enhanced_again": nano_b_enhanced_again,
     "nano_b_semantic": nano_b_semantic,
     "nano_b_sequence": nano_b_sequence,
     "nano_b_wide": nano_b_wide,

@@ -105,13 +105,26 @@ def _neck(config: NanoBConfig) -> Iterator[Channels]:
     if config.scale_sequence:
         name = "refine_p3"
         yield _bottleneck(f"{name}.channel", hidden.gate)
-        yield Channels(
+        joint = Channels(
             hidden.sequence,
             tuple(f"{name}.reduce.{level}" for level in range(3)),
-            (f"{name}.norm.0", f"{name}.mix.1"),
-            (f"{name}.mix.0",),
-            (f"{name}.mix.3",),
+            (f"{name}.norm.0",),
         )
+        if config.elan:
+            yield from _elan(joint, f"{name}.mix", config.elan)
+        else:
+            made = (*joint.made, f"{name}.mix.1")
+            followed, read = (f"{name}.mix.0",), (f"{name}.mix.3",)
+            yield joint._replace(made=made, followed=followed, read=read)
+
+
+def _elan(joint: Channels, name: str, depth: int) -> Iterator[Channels]:
+    """What goes in and what each convolution gives; the next one and the mix read it."""
+    for number in range(depth + 1):
+        maker = f"{name}.convs.{number - 1}"
+        entry = Channels(joint.channels, (f"{maker}.0",), (f"{maker}.1",)) if number else joint
+        after = (f"{name}.convs.{number}.0",) if number < depth else ()
+        yield entry._replace(read=(*after, f"{name}.mix.{number}"))
 
 
 def _context(inner: int) -> Iterator[Channels]:
