@@ -21,7 +21,7 @@ from featherface.models.layers import count_parameters
 from featherface.models.zoo import nano_b_enhanced
 from featherface.recipes.config import RecipeError
 from featherface.recipes.train import main
-from featherface.training.checkpoint import load_model, load_state
+from featherface.training.checkpoint import load_model, load_state, save_model
 from featherface.types import Floats, Pixels
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -143,6 +143,23 @@ def test_a_teacher_is_not_trained(recipe: Path, drawn: Path, tmp_path: Path) -> 
     recipe.write_text(recipe.read_text().replace('"nano_b_enhanced"', '"featherface_v1"'))
     with pytest.raises(RecipeError, match="'featherface_v1' is a teacher"):
         main(recipe, tmp_path / "run", data=drawn, quiet=True)
+
+
+def test_a_recipe_adds_a_look_at_stride_4(recipe: Path, drawn: Path, tmp_path: Path) -> None:
+    given, run = tmp_path / "given.safetensors", tmp_path / "run"
+    save_model(given, nano_b_enhanced(), {"name": "given"})
+    first, _, rest = recipe.read_text().partition("[[data]]")
+    lines = [line for line in first.splitlines() if not line.startswith("network")]
+    recipe.write_text(
+        "\n".join([*lines, 'network = "weights"', "detail = true", "[[data]]"]) + rest
+    )
+    main(recipe, run, data=drawn, weights=given, crops=4, quiet=True)
+    model, about = load_model(run / "model.safetensors")
+    assert (model.config.detail, about["name"]) == (True, "given")
+    assert about["start"] == "all weights of given.safetensors, stride 4 from zero"
+    assert model.decouple.detail.weight.any()
+    main(recipe, run, data=drawn, weights=given, crops=8, quiet=True)  # and it goes on
+    assert seen(run)[-1] == 8
 
 
 def test_missing_labels_are_named(recipe: Path, tmp_path: Path) -> None:

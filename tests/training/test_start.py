@@ -69,6 +69,22 @@ def test_a_network_with_a_wider_backbone_is_cut(tiny: NanoB, weights_file: Path)
     assert all(torch.equal(v, expected[k]) for k, v in narrow.state_dict().items())
 
 
+def test_a_look_at_stride_4_is_added_at_zero(tiny: NanoB, weights_file: Path) -> None:
+    save_model(weights_file, tiny, {})
+    more = NanoB(replace(tiny.config, detail=True)).eval()
+    said = start_from(more, weights_file)
+    assert said == f"all weights of {weights_file.name}, stride 4 from zero"
+    images = torch.randn(1, 3, 64, 64)
+    for one, other in zip(more(images), tiny.eval()(images), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_look_at_stride_4_is_not_lost_in_silence(tiny: NanoB, tmp_path: Path) -> None:
+    path = tmp_path / "detailed.safetensors"
+    save_model(path, NanoB(replace(tiny.config, detail=True)), {})
+    assert "all weights" not in start_from(tiny, path)
+
+
 def test_weights_do_not_depend_on_the_slope(tiny: NanoB, weights_file: Path) -> None:
     save_model(weights_file, tiny, {})
     with_relu = NanoB(replace(tiny.config, slope=0.0))

@@ -49,6 +49,8 @@ class TrainConfig:
 
     Attributes:
         network: a name of `models.zoo`, or "weights" for the one that --weights holds.
+        detail: the network of --weights gets a ScaleDecoupling that looks at stride 4 too; what
+            is new of it starts at zero.
         criterion: a name of `training.losses.CRITERIA`.
         data: the labelled sets.
         crop: how crops are drawn.
@@ -63,6 +65,7 @@ class TrainConfig:
     """
 
     network: str = "nano_b_enhanced"
+    detail: bool = False
     criterion: str = "aligned"
     data: tuple[DataConfig, ...]
     crop: CropConfig = field(default_factory=CropConfig)
@@ -95,6 +98,8 @@ def read_recipe(path: Path) -> TrainConfig:
     for entry, table in (("network", (*MODELS, *VARIANTS, GIVEN)), ("criterion", CRITERIA)):
         if (name := getattr(config, entry)) not in table:
             raise RecipeError(f"{path}: {entry}: no {name!r}; there are {', '.join(table)}")
+    if config.detail and config.network != GIVEN:
+        raise RecipeError(f'{path}: detail: is for a network = "{GIVEN}" only')
     if config.crop.size <= 0 or config.crop.size % CELL:
         raise RecipeError(f"{path}: crop.size: {config.crop.size} is no multiple of {CELL}")
     if config.fit.batch <= 0:

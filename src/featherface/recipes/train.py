@@ -194,7 +194,8 @@ def _network(config: TrainConfig, weights: Path | None) -> tuple[NanoB, str]:
         if not weights:
             raise RecipeError(f'network: is "{GIVEN}"; say which with --weights FILE')
         given, about = load_model(weights)
-        return NanoB(given.config), about.get("name", "")
+        wanted = dataclasses.replace(given.config, detail=config.detail or given.config.detail)
+        return NanoB(wanted), about.get("name", "")
     model = build(config.network)
     if not isinstance(model, NanoB):
         raise RecipeError(f"network: {config.network!r} is a teacher, training makes Nano-B's")

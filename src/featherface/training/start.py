@@ -23,9 +23,10 @@ STEM = "stage1.0.0.weight"
 def start_from(model: NanoB, path: Path) -> str:
     """Copy weights into `model`.
 
-    All of them when they are of such a network, whatever the slope of its activations; those of a
-    network that differs only in being wider inside are cut down to fit; any other file gives its
-    backbone's best channels.
+    All of them when they are of such a network, whatever the slope of its activations and whether
+    it looks at stride 4 (what does so here begins at zero then); those of a network that differs
+    only in being wider inside are cut down to fit; any other file gives its backbone's best
+    channels.
 
     Returns:
         What was done, for the log and the provenance.
@@ -42,10 +43,11 @@ def start_from(model: NanoB, path: Path) -> str:
     except CheckpointError:  # of another project
         source = None
     try:
-        if source and replace(source.config, slope=model.config.slope) == model.config:
-            model.load_state_dict(state)
-            return f"all weights of {path.name}"
         wanted = model.config
+        if source and _with_detail(source.config, wanted) == wanted:
+            model.load_state_dict({**model.state_dict(), **state})
+            is_added = wanted.detail and not source.config.detail
+            return f"all weights of {path.name}" + ", stride 4 from zero" * is_added
         if source and _with_insides(source.config, wanted) == wanted:
             model.load_state_dict(cut_network(source, wanted).state_dict())
             return f"all of {path.name}, its channels chosen by FPGM"
@@ -54,6 +56,11 @@ def start_from(model: NanoB, path: Path) -> str:
     except (LookupError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{path}: its backbone cannot be cut to fit ({error})") from error
     return f"backbone of {path.name}, channels chosen by FPGM"
+
+
+def _with_detail(config: NanoBConfig, other: NanoBConfig) -> NanoBConfig:
+    """A configuration with all that weights do not depend on, or that begins at zero."""
+    return replace(config, slope=other.slope, detail=config.detail or other.detail)
 
 
 def _with_insides(config: NanoBConfig, other: NanoBConfig) -> NanoBConfig:
