@@ -50,7 +50,11 @@ weights: ## the method that made the shipped weights, from a backbone to a graph
 	featherface export runs/large_crops.safetensors runs/large_crops.onnx
 	featherface detect $(DATA)/faces/train/images $(DATA)/more/train/images --weights runs/large_crops.onnx --score 0.05 --output runs/mistakes.jsonl
 	featherface train configs/mistakes.toml runs/mistakes --mistakes runs/mistakes.jsonl --data $(DATA) --weights runs/large_crops/model.safetensors
-	featherface calibrate runs/mistakes/model.safetensors $(DATA)/faces/val runs/nano_b_enhanced.safetensors
+	featherface calibrate runs/mistakes/model.safetensors $(DATA)/faces/val runs/mistakes.safetensors
+	featherface export runs/mistakes.safetensors runs/mistakes.onnx
+	featherface detect $(DATA)/faces/train/images $(DATA)/more/train/images --weights runs/mistakes.onnx --score 0.05 --output runs/mistakes_again.jsonl
+	featherface train configs/detail.toml runs/detail --mistakes runs/mistakes_again.jsonl --data $(DATA) --weights runs/mistakes/model.safetensors
+	featherface calibrate runs/detail/model.safetensors $(DATA)/faces/val runs/nano_b_enhanced.safetensors
 	featherface export runs/nano_b_enhanced.safetensors runs/nano_b_enhanced.onnx
 	featherface export runs/nano_b_enhanced.safetensors runs/nano_b_enhanced_int8.onnx --int8 $(DATA)/faces/train
 

@@ -52,12 +52,12 @@ DIAGRAMS = {
     "nano_b_enhanced": Diagram(
         "",
         ("picture",),
-        r"backbone\.stage\d|decouple|inject|refine_p3|heads"
+        r"backbone\.stage1\.\d|backbone\.stage\d|decouple|inject|refine_p3|heads"
         r"|(attention|project|project_again|bifpn|guide|refine|context)\.\d",
     ),
     "mobilenet": Diagram("backbone", ("picture",), r"stage\d\.\d+"),
     "depthwise_separable": Diagram("backbone.stage1.2", ("input",)),
-    "scale_decoupling": Diagram("decouple", ("C3",)),
+    "scale_decoupling": Diagram("decouple", ("C3", "C2")),
     "cbam": Diagram("attention.0", ("input",)),
     "semantic_injection": Diagram("inject", ("P3", "P4", "P5")),
     "bifpn_layer": Diagram(

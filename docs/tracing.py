@@ -113,7 +113,7 @@ class Recorder(TorchFunctionMode):
                 result = self._module(*args)
         outs = dict(zip(getattr(result, "_fields", ["output"]), tensors(result), strict=True))
         for name, x in outs.items():
-            name = name.upper() if re.fullmatch(r"p\d", name) else name.replace("_", " ")
+            name = name.upper() if re.fullmatch(r"[cp]\d", name) else name.replace("_", " ")
             self.add(name, "end", x, x)
         return joined(self.steps)
 

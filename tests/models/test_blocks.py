@@ -109,9 +109,8 @@ def test_backbone_counts_and_strides(widths: tuple[tuple[int, ...], ...], count:
     backbone = MobileNetV1(widths)
     assert count_parameters(backbone) == count
     taps = backbone(torch.zeros(1, 3, 64, 96))
-    wanted = [
-        (1, stage[-1], 64 // s, 96 // s) for stage, s in zip(widths, (8, 16, 32), strict=True)
-    ]
+    outputs = (widths[0][3], *(stage[-1] for stage in widths))
+    wanted = [(1, n, 64 // s, 96 // s) for n, s in zip(outputs, (4, 8, 16, 32), strict=True)]
     assert [tuple(tap.shape) for tap in taps] == wanted
 
 

@@ -8,6 +8,7 @@ weights, peculiarities included; only the stem takes RGB, as every network here 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -60,7 +61,7 @@ class FeatherFaceV1(nn.Module):
 
     def forward(self, images: Tensor) -> Raw:
         """(B, 3, H, W) normalised RGB, H and W multiples of 32 -> Raw of A anchors."""
-        taps = _attend(self.attention, self.backbone(images))
+        taps = _attend(self.attention, self.backbone(images)[1:])
         levels = _each(self.project, taps)
         second = (self.project_again[0](taps.p4), self.project_again[1](taps.p5))
         for layer in self.bifpn:
@@ -75,7 +76,7 @@ def _each(modules: nn.ModuleList, levels: Pyramid) -> Pyramid:
     return Pyramid(*(module(x) for module, x in zip(modules, levels, strict=True)))
 
 
-def _attend(modules: nn.ModuleList, levels: Pyramid) -> Pyramid:
+def _attend(modules: nn.ModuleList, levels: Sequence[Tensor]) -> Pyramid:
     """CBAM as V1 has it: ReLU(CBAM(x) + x)."""
     return Pyramid(*((module(x) + x).relu() for module, x in zip(modules, levels, strict=True)))
 

@@ -1,4 +1,4 @@
-"""MobileNetV1 in any widths, tapped at strides 8, 16 and 32 (Howard et al., 2017).
+"""MobileNetV1 in any widths, tapped at strides 4, 8, 16 and 32 (Howard et al., 2017).
 
 The block layout is the one of RetinaFace's x0.25 network; a pruned network is the same layout
 with other widths, so widths are plain data.
@@ -22,11 +22,19 @@ DENSE = ((8, 16, 32, 32, 64, 32), (88, 88, 88, 88, 88, 64), (144, 128))
 PRUNED = ((8, 16, 32, 32, 48, 27), (72, 72, 72, 72, 72, 50), (128, 87))
 """Nano-B Enhanced after pruning: 57,815 parameters."""
 
+FINER = 4
+"""The stem and the blocks up to stride 4: their last map is the finest tap."""
+
 Widths = tuple[tuple[int, ...], ...]
 
 
-FINER = 4
-"""Layers of the first stage up to stride 4."""
+class Taps(NamedTuple):
+    """What the backbone gives."""
+
+    c2: Tensor  # (B, C, H/4, W/4), of which only ScaleDecoupling may make use
+    c3: Tensor  # (B, C3, H/8, W/8)
+    c4: Tensor  # (B, C4, H/16, W/16)
+    c5: Tensor  # (B, C5, H/32, W/32)
 
 
 class Pyramid(NamedTuple):
@@ -38,7 +46,7 @@ class Pyramid(NamedTuple):
 
 
 class MobileNetV1(nn.Module):
-    """Stem and 13 depthwise-separable blocks; gives C3, C4, C5.
+    """Stem and 13 depthwise-separable blocks.
 
     Args:
         widths: output channels of the stem and the blocks, grouped as in `STRIDES`.
@@ -63,13 +71,10 @@ class MobileNetV1(nn.Module):
         self.stage1, self.stage2, self.stage3 = stages
         self.channels = (widths[0][-1], widths[1][-1], widths[2][-1])
 
-    def forward(self, images: Tensor) -> Pyramid:
-        """(B, 3, H, W) normalised RGB -> the three taps."""
-        return self.all_taps(images)[1]
-
-    def all_taps(self, images: Tensor) -> tuple[Tensor, Pyramid]:
-        """(B, 3, H, W) normalised RGB -> the map at stride 4 and the three taps."""
-        c2 = self.stage1[:FINER](images)
-        c3 = self.stage1[FINER:](c2)
-        c4 = self.stage2(c3)
-        return c2, Pyramid(c3, c4, self.stage3(c4))
+    def forward(self, images: Tensor) -> Taps:
+        """(B, 3, H, W) normalised RGB -> the taps."""
+        maps = [images]
+        for block in self.stage1:
+            maps.append(block(maps[-1]))
+        c4 = self.stage2(maps[-1])
+        return Taps(maps[FINER], maps[-1], c4, self.stage3(c4))

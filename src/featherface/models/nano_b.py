@@ -4,8 +4,8 @@
     C4 --------------------> CBAM --+-> BiFPN + MSE* +-> CBAM --------------+-> context -> heads
     C5 --------------------> CBAM --+                +-> CBAM --------------+
 
-The context is SSH and a channel shuffle. The starred modules make it Nano-B Enhanced. After
-FeatherFace (Kim et al., Electronics 14(3), 2025).
+The context is SSH and a channel shuffle. The starred modules make it Nano-B Enhanced;
+ScaleDecoupling may read C2 as well. After FeatherFace (Kim et al., Electronics 14(3), 2025).
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ class NanoB(nn.Module):
 
     def forward(self, images: Tensor) -> Raw:
         """(B, 3, H, W) normalised RGB, H and W multiples of 32 -> Raw of A anchors."""
-        c2, (c3, c4, c5) = self.backbone.all_taps(images)
+        c2, c3, c4, c5 = self.backbone(images)
         taps = [self.decouple(c3, c2) if self.decouple else c3, c4, c5]
         taps = [attend(x) for attend, x in zip(self.attention, taps, strict=True)]
         levels = Pyramid(*(project(x) for project, x in zip(self.project, taps, strict=True)))
