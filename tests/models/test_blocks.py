@@ -387,7 +387,6 @@ def test_parameters_in_total() -> None:
         "nano_b_enhanced_dense": 171_142,
         "nano_b_decoupled": 127_938,
         "nano_b_detailed": 135_714,
-        "nano_b_elan": 127_079,
         "nano_b_enhanced_again": 149_369,
         "nano_b_semantic": 124_794,
         "nano_b_sequence": 121_559,

@@ -48,11 +48,6 @@ def nano_b_detailed() -> NanoB:
     return NanoB(NanoBConfig(semantic=False, scale_sequence=False, detail=True))
 
 
-def nano_b_elan() -> NanoB:
-    """Nano-B with ASSN that has an ELAN block and starts as the identity: 127,079 parameters."""
-    return NanoB(replace(AGAIN, scale_decoupling=False, semantic=False))
-
-
 def nano_b_enhanced_again() -> NanoB:
     """Nano-B Enhanced with all that was tried to make its modules better: 149,369 parameters."""
     return NanoB(AGAIN)
@@ -82,7 +77,6 @@ MODELS: dict[str, Callable[[], NanoB | FeatherFaceV1]] = {
 VARIANTS: dict[str, Callable[[], NanoB | FeatherFaceV1]] = {
     "nano_b_decoupled": nano_b_decoupled,
     "nano_b_detailed": nano_b_detailed,
-    "nano_b_elan": nano_b_elan,
     "nano_b_enhanced_again": nano_b_enhanced_again,
     "nano_b_semantic": nano_b_semantic,
     "nano_b_sequence": nano_b_sequence,
