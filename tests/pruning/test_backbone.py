@@ -65,7 +65,7 @@ def test_cutting_equals_silencing(whole: MobileNetV1) -> None:
     assert [kept.tolist() for kept in taps] == silence(whole, SMALLER)
     for size in ((64, 64), (32, 96)):
         images = torch.randn(2, 3, *size)
-        for found, expected, kept in zip(narrow(images), whole(images), taps, strict=True):
+        for found, expected, kept in zip(narrow(images)[1:], whole(images)[1:], taps, strict=True):
             torch.testing.assert_close(found, expected[:, kept], rtol=1e-4, atol=1e-5)
 
 
