@@ -17,13 +17,13 @@ from featherface.models.mobilenet import Pyramid
 class ScaleDecoupling(nn.Module):
     """Strengthens fine detail and weakens what a coarse map already shows.
 
-    low = mean over cells of 4x4, high = x - low, fine = enhance(high) + detail(map at stride 4);
+    low = mean over cells of 4x4, high = x - low, fine = enhance(high) + detail(C2);
     y = x + gate * fine - (1 - gate) * suppress(low). At the start y = x.
 
     Args:
-        channels: of P3.
-        finer: of the backbone's map at stride 4, where a face of 10 pixels still has some of its
-            own; 0 to do without.
+        channels: of C3.
+        finer: channels of C2, the map at stride 4, where a face of 10 pixels still has some cells
+            of its own; 0 to do without.
     """
 
     CELL = 4  # 32 px of the picture: what is larger belongs to the deeper levels
@@ -44,16 +44,16 @@ class ScaleDecoupling(nn.Module):
         if self.detail:
             nn.init.zeros_(self.detail.weight)
 
-    def forward(self, p3: Tensor, p2: Tensor) -> Tensor:
-        """P3 (B, C, H, W), H and W multiples of 4, and P2 (B, F, 2H, 2W) -> P3's shape."""
-        low = nn.functional.avg_pool2d(p3, self.CELL)
-        fine = self.enhance(p3 - upsample(low, self.CELL))
+    def forward(self, c3: Tensor, c2: Tensor) -> Tensor:
+        """C3 (B, C, H, W), H and W multiples of 4, and C2 (B, F, 2H, 2W) -> C3's shape."""
+        low = nn.functional.avg_pool2d(c3, self.CELL)
+        fine = self.enhance(c3 - upsample(low, self.CELL))
         if self.detail:
-            fine = fine + self.detail(p2)
+            fine = fine + self.detail(c2)
         coarse = self.suppress(low)
         gate = (self.gate_fine(fine) + upsample(self.gate_coarse(coarse), self.CELL)).sigmoid()
         coarse = upsample(coarse, self.CELL)
-        return p3 - coarse + gate * (fine + coarse)
+        return c3 - coarse + gate * (fine + coarse)
 
 
 class ElanBlock(nn.Module):
