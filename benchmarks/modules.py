@@ -42,7 +42,7 @@ RESULTS = HERE / "results"
 STUDY = HERE / "studies" / "ablation.toml"
 PAGE = HERE.parent / "docs" / "modules.md"
 PLOT = "modules.png"
-PATH, WIDTH = "nano_b_enhanced", "nano_b, wider"
+PATHS, WIDTH = ("nano_b_enhanced", "all three, again"), "nano_b, wider"
 BANDS = ("all", "<16", "16-32", "<32")
 SCALES = {"original": 1, "half": SHRINK}
 """How many times smaller pictures are made; heights of faces are those that they have then."""
@@ -97,14 +97,16 @@ def main(
     trained = by_arm(study, done)
     seeds = {arm: [run.seed for run in of_arm] for arm, of_arm in trained.items()}
     graphs = {arm: runs / first.folder / "model.onnx" for arm, (first, *_) in trained.items()}
-    both = shared_seeds(seeds, PATH, WIDTH)
+    shared = {path: shared_seeds(seeds, path, WIDTH) for path in PATHS}
     told = {
         "arms": [
             {"arm": arm, "seeds": seeds[arm], **cost, "scales": scales(found, arm, seeds)}
             for arm, cost in costs(graphs, rounds, repeats).items()
         ],
-        "path_over_width": {
-            scale: gains(found, scale, "<32", both, PATH, WIDTH) for scale in SCALES if both
+        "over_width": {
+            path: {scale: gains(found, scale, "<32", both, path, WIDTH) for scale in SCALES}
+            for path, both in shared.items()
+            if both
         },
         "crops": study["set"]["fit"]["crops"],
         "machine": asdict(this_machine()),
@@ -221,11 +223,11 @@ def block(told: Row) -> str:
                 above = _gain(rows[-1].get(f"{name}_gain"))
                 each = ", ".join(f"{value:.3f}" for value in rows[-1][f"{name}_by_seed"])
                 text.append(f"| {arm['arm']} | {cells} | {above} | {each} |")
-    if told["path_over_width"]:
-        text += ["", f"`{PATH}` above `{WIDTH}`, faces < 32 px:", ""]
-    for scale, above in told["path_over_width"].items():
-        what = f"recall {_gain(above['recall'])}, AP {_gain(above['ap'])}"
-        text.append(f"- {TITLES[scale]}: {what}")
+    for path, above in told["over_width"].items():
+        text += ["", f"`{path}` above `{WIDTH}`, faces < 32 px:", ""]
+        for scale, figures in above.items():
+            what = f"recall {_gain(figures['recall'])}, AP {_gain(figures['ap'])}"
+            text.append(f"- {TITLES[scale]}: {what}")
     text += [
         "",
         f"Made by `python benchmarks/modules.py`: {told['crops']:,} crops each; time of the",
