@@ -109,6 +109,7 @@ def test_every_entry_arrives(recipe: Path) -> None:
         (f"{DATA}[prune.budget]\nmultiple = 0", "prune.budget.multiple: is 0, but must be at"),
         (f"network = 'other'\n{DATA}", "network: no 'other'; there are featherface_v1, nano_b"),
         (f"network = 'nano_b'\ndetail = true\n{DATA}", 'detail: is for a network = "weights" only'),
+        (f"network = 'weights'\ndetail = true\n{DATA}[prune]", "detail: pruning adds nothing"),
         (f"criterion = 'x'\n{DATA}", "criterion: no 'x'; there are multibox, aligned"),
         ("seed = ", "not TOML"),
     ],

@@ -114,6 +114,8 @@ def read_recipe(path: Path) -> TrainConfig:
         )
     if config.prune:
         _check_pruning(path, config.prune)
+        if config.detail:
+            raise RecipeError(f"{path}: detail: pruning adds nothing; train with it first")
     return config
 
 

@@ -23,10 +23,9 @@ STEM = "stage1.0.0.weight"
 def start_from(model: NanoB, path: Path) -> str:
     """Copy weights into `model`.
 
-    All of them when they are of such a network, whatever the slope of its activations and whether
-    it looks at stride 4 (what does so here begins at zero then); those of a network that differs
-    only in being wider inside are cut down to fit; any other file gives its backbone's best
-    channels.
+    All of them when they are of such a network, whatever the slope of its activations; if only
+    `model` looks at stride 4, what does so begins at zero. Those of a network that differs only in
+    being wider inside are cut down to fit; any other file gives its backbone's best channels.
 
     Returns:
         What was done, for the log and the provenance.
