@@ -194,9 +194,15 @@ async function showExample(): Promise<void> {
 
 async function keepForOffline(): Promise<void> {
   if (!navigator.serviceWorker) return;
-  await navigator.serviceWorker.register("sw.js");
-  await navigator.serviceWorker.ready;
-  page.offline.textContent = "This page now works without a network, too.";
+  const { installing } = await navigator.serviceWorker.register("sw.js");
+  const kept = navigator.serviceWorker.ready.then(() => "This page now works without a network, too.");
+  const refused = new Promise<string>((resolve) => {
+    installing?.addEventListener("statechange", () => {
+      // Browsers keep no file that is large beside the room on the disk.
+      if (installing.state === "redundant") resolve("This page could not be kept for use without a network.");
+    });
+  });
+  page.offline.textContent = await Promise.race([kept, refused]);
 }
 
 listen(page.choose, page.file, page.drop, (files) => {

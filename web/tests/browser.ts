@@ -1,6 +1,6 @@
 // A Chromium with nothing in it, on a page that is served from a folder of this one.
 
-import { existsSync } from "node:fs";
+import { existsSync, statfsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import type { AddressInfo, Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -16,6 +16,13 @@ export const WEB = new URL("../../", import.meta.url); // from where the build l
 export const noBrowser = existsSync(CHROMIUM)
   ? false
   : `needs Chromium at ${CHROMIUM} (or the variable CHROMIUM): apt-get install chromium`;
+
+/** Why no page can be kept for use without a network; false if it can. */
+export const noRoom = noBrowser || (() => {
+  const { bavail, bsize } = statfsSync(tmpdir());
+  const needed = 6e9; // with 5e9 free Chromium keeps 13 MB of WebAssembly in one file, with 3e9 it does not
+  return bavail * bsize < needed && `needs ${needed / 1e9} GB free in ${tmpdir()}, or Chromium does not keep the page`;
+})();
 
 const PATIENCE = 120_000; // milliseconds, on a machine that has other work to do
 

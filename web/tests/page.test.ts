@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { Download, Page } from "playwright-core";
 
-import { noBrowser, visit, WEB, type Visit } from "./browser.ts";
+import { noBrowser, noRoom, visit, WEB, type Visit } from "./browser.ts";
 
 const ASSETS = new URL("../assets/", WEB);
 const PORTRAIT = new URL("astronaut.jpg", ASSETS).pathname;
@@ -205,8 +205,12 @@ describe("the page", { skip: noBrowser }, () => {
     await page.setViewportSize({ width: 1200, height: 900 });
   });
 
-  test("opens and finds faces without a network, once it was there", async () => {
-    await page.waitForFunction(() => document.querySelector("#offline")?.textContent);
+  test("tells whether it was kept for use without a network", async () => {
+    const told = await page.waitForFunction(() => document.querySelector("#offline")?.textContent);
+    assert.match((await told.jsonValue())!, noRoom ? /now works without|not be kept/ : /now works without/);
+  });
+
+  test("opens and finds faces without a network, once it was there", { skip: noRoom }, async () => {
     await here.stopServer();
     await page.reload();
     assert.ok((await faces(page, "example.jpg")) > 5);
