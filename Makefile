@@ -54,7 +54,11 @@ weights: ## the method that made the shipped weights, from a backbone to a graph
 	featherface export runs/mistakes.safetensors runs/mistakes.onnx
 	featherface detect $(DATA)/faces/train/images $(DATA)/more/train/images --weights runs/mistakes.onnx --score 0.05 --output runs/mistakes_again.jsonl
 	featherface train configs/detail.toml runs/detail --mistakes runs/mistakes_again.jsonl --data $(DATA) --weights runs/mistakes/model.safetensors
-	featherface calibrate runs/detail/model.safetensors $(DATA)/faces/val runs/nano_b_enhanced.safetensors
+	featherface calibrate runs/detail/model.safetensors $(DATA)/faces/val runs/detail.safetensors
+	featherface export runs/detail.safetensors runs/detail.onnx
+	featherface detect $(DATA)/faces/train/images $(DATA)/more/train/images --weights runs/detail.onnx --score 0.05 --output runs/mistakes_third.jsonl
+	featherface train configs/both_ends.toml runs/both_ends --mistakes runs/mistakes_third.jsonl --data $(DATA) --weights runs/detail/model.safetensors
+	featherface calibrate runs/both_ends/model.safetensors $(DATA)/faces/val runs/nano_b_enhanced.safetensors
 	featherface export runs/nano_b_enhanced.safetensors runs/nano_b_enhanced.onnx
 	featherface export runs/nano_b_enhanced.safetensors runs/nano_b_enhanced_int8.onnx --int8 $(DATA)/faces/train
 

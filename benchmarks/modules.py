@@ -42,7 +42,8 @@ RESULTS = HERE / "results"
 STUDY = HERE / "studies" / "ablation.toml"
 PAGE = HERE.parent / "docs" / "modules.md"
 PLOT = "modules.png"
-PATHS, WIDTH = ("nano_b_enhanced", "all three, again"), "nano_b, wider"
+PATHS = ("nano_b_enhanced", "+ ScaleDecoupling with detail", "all three, again")
+WIDTH = "nano_b, wider"
 BANDS = ("all", "<16", "16-32", "<32")
 SCALES = {"original": 1, "half": SHRINK}
 """How many times smaller pictures are made; heights of faces are those that they have then."""
